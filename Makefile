@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+# vhost-storage: in-kernel virtio-blk and virtio-scsi backends. `make help`.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= 6.12
+release = $(shell sed -n 's/^.define UTS_RELEASE "\(.*\)"/\1/p' \
+	$(KDIR)/include/generated/utsrelease.h 2>/dev/null)
+
+# The kernel's build writes beside the sources: it is given a tree of links.
+out = $(CURDIR)/build/modules/$(release)
+tree = $(out)/tree
+private = $(out)/private
+
+Q = $(if $(V),,@)
+
+.DEFAULT_GOAL := modules
+.PHONY: help modules modules_install demo check bench style clean
+
+help: ## show this
+	@sed -n 's/^\([a-z_]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 30
+	@echo
+	@echo '  KDIR=DIR    kernel headers to build for (default: the running kernel)'
+	@echo '  KSRC=DIR    kernel source that has drivers/vhost/vhost.h (default: linux-source)'
+	@echo '  T=GROUP[/TEST]  with check: one group or one test'
+	@echo '  KERNEL=V    with check: the kernel of the testbed (default: 6.12)'
+	@echo '  V=1         show the commands'
+
+modules: ## build vhost_storage.ko and vhost_blk.ko for KDIR
+	$(Q)scripts/private-vhost-h $(KDIR) $(private)
+	$(Q)scripts/check-vhost-abi $(KDIR) $(private)
+	$(Q)mkdir -p $(tree)
+	$(Q)cp -rsf $(CURDIR)/Kbuild $(CURDIR)/drivers $(CURDIR)/include $(tree)
+	$(Q)find $(tree) -xtype l -delete
+	$(Q)$(MAKE) $(if $(V),,-s) -C $(KDIR) M=$(tree) VHOST_PRIVATE=$(private) W=1 modules
+	$(Q)cp $(tree)/drivers/vhost/*/vhost_*.ko $(out)/
+
+modules_install: modules ## install the modules under updates/ of KDIR's kernel
+	$(Q)$(MAKE) -s -C $(KDIR) M=$(tree) VHOST_PRIVATE=$(private) INSTALL_MOD_DIR=updates modules_install
+
+demo: ## set everything up, then show a guest using vhost_blk
+	$(Q)scripts/demo
+
+check: ## set everything up, then run all tests
+	$(Q)scripts/check --kernel $(KERNEL) $(T)
+
+clean: ## remove build/ (scripts/testbed clean: the cache too)
+	$(Q)rm -rf build
