@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stopping: whoever changes what requests in flight rely on (the backend, the
+ * memory table, a ring's place) first stops intake and waits until they have
+ * all ended and their used entries are in the ring.
+ *
+ * The waiter finishes commands itself rather than rely on the worker, which is
+ * gone when the owner was killed.
+ */
+#include "vhost_storage.h"
+
+static void vstor_vq_drain(struct vstor_vq *svq)
+{
+	struct vhost_virtqueue *vq = &svq->vq;
+
+	while (atomic_read(&svq->in_flight)) {
+		wait_event(svq->drained, !llist_empty(&svq->done) ||
+			   !atomic_read(&svq->in_flight));
+		mutex_lock(&vq->mutex);
+		vstor_vq_complete(svq);
+		mutex_unlock(&vq->mutex);
+	}
+}
+
+static void vstor_vq_set_stopped(struct vstor_vq *svq, bool stopped)
+{
+	mutex_lock(&svq->vq.mutex);
+	svq->stopped = stopped;
+	mutex_unlock(&svq->vq.mutex);
+}
+
+void vstor_dev_stop(struct vhost_dev *dev)
+{
+	int i;
+
+	/* All first, so that the waits for their commands overlap. */
+	for (i = 0; i < dev->nvqs; i++)
+		vstor_vq_set_stopped(to_vstor_vq(dev->vqs[i]), true);
+	for (i = 0; i < dev->nvqs; i++)
+		vstor_vq_drain(to_vstor_vq(dev->vqs[i]));
+	/* vstor_cmd_done() may still be looking at the vq of its command. */
+	synchronize_rcu();
+	vhost_dev_flush(dev);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_dev_stop, VHOST_STORAGE);
+
+void vstor_dev_resume(struct vhost_dev *dev)
+{
+	struct vstor_vq *svq;
+	int i;
+
+	for (i = 0; i < dev->nvqs; i++) {
+		svq = to_vstor_vq(dev->vqs[i]);
+		vstor_vq_set_stopped(svq, false);
+		/* A kick that came meanwhile found the vq stopped. */
+		if (svq->vq.kick)
+			vstor_vq_poke(svq);
+	}
+}
+EXPORT_SYMBOL_NS_GPL(vstor_dev_resume, VHOST_STORAGE);
+
+/* Those that replace memory which commands in flight, or the worker, use. */
+static bool vstor_ioctl_stops(unsigned int ioctl)
+{
+	switch (ioctl) {
+	case VHOST_SET_MEM_TABLE:
+	case VHOST_SET_VRING_ADDR:
+	case VHOST_SET_LOG_BASE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Backends come and go under dev->mutex, which the caller holds. */
+static bool vstor_dev_runs(struct vhost_dev *dev)
+{
+	int i;
+
+	for (i = 0; i < dev->nvqs; i++)
+		if (vhost_vq_get_backend(dev->vqs[i]))
+			return true;
+	return false;
+}
+
+long vstor_dev_set_features(struct vhost_dev *dev, u64 features, u64 allowed)
+{
+	struct vhost_virtqueue *vq;
+	int i;
+
+	lockdep_assert_held(&dev->mutex);
+
+	if (features & ~allowed)
+		return -EOPNOTSUPP;
+	if (vstor_dev_runs(dev))
+		return dev->vqs[0]->acked_features == features ? 0 : -EBUSY;
+	for (i = 0; i < dev->nvqs; i++) {
+		vq = dev->vqs[i];
+		mutex_lock(&vq->mutex);
+		vq->acked_features = features;
+		mutex_unlock(&vq->mutex);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_NS_GPL(vstor_dev_set_features, VHOST_STORAGE);
+
+static long vstor_vhost_ioctl(struct vhost_dev *dev, unsigned int ioctl,
+			      void __user *argp)
+{
+	long r;
+
+	switch (ioctl) {
+	case VHOST_NEW_WORKER:
+	case VHOST_FREE_WORKER:
+	case VHOST_ATTACH_VRING_WORKER:
+	case VHOST_GET_VRING_WORKER:
+		return vhost_worker_ioctl(dev, ioctl, argp);
+	default:
+		r = vhost_dev_ioctl(dev, ioctl, argp);
+		if (r == -ENOIOCTLCMD)
+			r = vhost_vring_ioctl(dev, ioctl, argp);
+		return r;
+	}
+}
+
+long vstor_dev_ioctl(struct vhost_dev *dev, unsigned int ioctl,
+		     void __user *argp)
+{
+	bool stops = vstor_ioctl_stops(ioctl) && vstor_dev_runs(dev) &&
+		     !vhost_dev_check_owner(dev);
+	long r;
+
+	lockdep_assert_held(&dev->mutex);
+
+	if (stops)
+		vstor_dev_stop(dev);
+	r = vstor_vhost_ioctl(dev, ioctl, argp);
+	if (stops)
+		vstor_dev_resume(dev);
+	return r;
+}
+EXPORT_SYMBOL_NS_GPL(vstor_dev_ioctl, VHOST_STORAGE);

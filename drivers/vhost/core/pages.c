@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest memory in bios: pinned where the device can reach it as it lies, else
+ * bounced through pages of our own.
+ *
+ * A bio is only ever filled with whole logical blocks, so that the block layer
+ * can split it wherever a queue limit makes it.
+ */
+#include <linux/bio.h>
+#include <linux/mm.h>
+#include "vhost_storage.h"
+
+/* Pages pinned at a time: what is reasonable on the stack. */
+#define VSTOR_PIN_PAGES		32
+
+bool vstor_iov_aligned(const struct iovec *iov, size_t skip, size_t len,
+		       unsigned int addr_mask, unsigned int len_mask)
+{
+	unsigned long addr;
+	size_t seg;
+
+	for (; len; iov++, len -= seg, skip = 0) {
+		addr = (unsigned long)iov->iov_base + skip;
+		seg = min(iov->iov_len - skip, len);
+		if (addr & addr_mask || seg & len_mask)
+			return false;
+	}
+	return true;
+}
+EXPORT_SYMBOL_NS_GPL(vstor_iov_aligned, VHOST_STORAGE);
+
+/* Bytes from @addr on that fit into @bio's free vecs, in whole blocks. */
+static size_t vstor_bio_room(struct bio *bio, unsigned long addr,
+			     unsigned int block)
+{
+	size_t pages = min(bio->bi_max_vecs - bio->bi_vcnt, VSTOR_PIN_PAGES);
+
+	if (!pages)
+		return 0;
+	return round_down(pages * PAGE_SIZE - offset_in_page(addr), block);
+}
+
+/*
+ * Adds part of a page that holds one pin. A bio merges what adjoins what it has
+ * already; where that is within one page, vstor_bio_unpin() will count the page
+ * once, but it is pinned twice.
+ */
+static bool vstor_bio_add_pinned(struct bio *bio, struct page *page,
+				 unsigned int len, unsigned int offset)
+{
+	unsigned short vcnt = bio->bi_vcnt;
+
+	if (bio_add_page(bio, page, len, offset) != len)
+		return false;
+	if (bio->bi_vcnt == vcnt && offset)
+		unpin_user_page(page);
+	return true;
+}
+
+ssize_t vstor_bio_add_guest(struct bio *bio, unsigned long addr, size_t len,
+			    unsigned int block)
+{
+	unsigned int gup = op_is_write(bio_op(bio)) ? 0 : FOLL_WRITE;
+	struct page *pages[VSTOR_PIN_PAGES];
+	unsigned int offset, part;
+	size_t left;
+	int i, n, pinned;
+
+	len = min(len, vstor_bio_room(bio, addr, block));
+	if (!len)
+		return 0;
+	n = DIV_ROUND_UP(offset_in_page(addr) + len, PAGE_SIZE);
+	pinned = pin_user_pages_fast(addr & PAGE_MASK, n, gup, pages);
+	if (pinned != n) {
+		if (pinned > 0)
+			unpin_user_pages(pages, pinned);
+		return pinned < 0 ? pinned : -EFAULT;
+	}
+
+	offset = offset_in_page(addr);
+	for (i = 0, left = len; i < n; i++, left -= part, offset = 0) {
+		part = min_t(size_t, PAGE_SIZE - offset, left);
+		if (!vstor_bio_add_pinned(bio, pages[i], part, offset)) {
+			unpin_user_pages(pages + i, n - i);
+			return -EFAULT;
+		}
+	}
+	return len;
+}
+EXPORT_SYMBOL_NS_GPL(vstor_bio_add_guest, VHOST_STORAGE);
+
+void vstor_bio_unpin(struct bio *bio)
+{
+	bool dirty = !op_is_write(bio_op(bio));
+	struct bio_vec *bv;
+	int i;
+
+	/* bi_iter has moved on; the table is as it was filled. */
+	for (i = 0, bv = bio->bi_io_vec; i < bio->bi_vcnt; i++, bv++)
+		unpin_user_page_range_dirty_lock(bv->bv_page,
+						 DIV_ROUND_UP(bv->bv_offset + bv->bv_len, PAGE_SIZE),
+						 dirty);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_bio_unpin, VHOST_STORAGE);
+
+ssize_t vstor_bio_add_bounce(struct bio *bio, size_t len, unsigned int block)
+{
+	size_t added = 0;
+	unsigned int part;
+	struct page *page;
+
+	len = min(len, vstor_bio_room(bio, 0, block));
+	while (added < len) {
+		page = alloc_page(GFP_KERNEL_ACCOUNT);
+		if (!page)
+			return -ENOMEM;
+		part = min_t(size_t, PAGE_SIZE, len - added);
+		/* Not bio_add_page(): each vec is to own one page. */
+		__bio_add_page(bio, page, part, 0);
+		added += part;
+	}
+	return added;
+}
+EXPORT_SYMBOL_NS_GPL(vstor_bio_add_bounce, VHOST_STORAGE);
+
+void vstor_bio_free_bounce(struct bio *bio)
+{
+	int i;
+
+	for (i = 0; i < bio->bi_vcnt; i++)
+		__free_page(bio->bi_io_vec[i].bv_page);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_bio_free_bounce, VHOST_STORAGE);
+
+/* From the guest for a write, to the guest for a read. */
+int vstor_bio_copy(struct bio *bio, struct iov_iter *iter)
+{
+	bool write = op_is_write(bio_op(bio));
+	struct bio_vec *bv;
+	size_t copied;
+	int i;
+
+	for (i = 0, bv = bio->bi_io_vec; i < bio->bi_vcnt; i++, bv++) {
+		if (write)
+			copied = copy_page_from_iter(bv->bv_page, bv->bv_offset, bv->bv_len, iter);
+		else
+			copied = copy_page_to_iter(bv->bv_page, bv->bv_offset, bv->bv_len, iter);
+		if (copied != bv->bv_len)
+			return -EFAULT;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_NS_GPL(vstor_bio_copy, VHOST_STORAGE);

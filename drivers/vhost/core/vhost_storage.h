@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vhost_storage.ko: what the storage backends have in common, from the ring to
+ * pinned guest pages and back to the used ring. Private to these modules.
+ *
+ * A command's way: vstor_vq_kick() takes its chain off the ring and hands it to
+ * the module's ->take(), which submits it. When the device is done, in any
+ * context, vstor_cmd_done() puts it on its vq's done list and wakes the worker,
+ * where ->finish() writes its answer and vring.c pushes the used entries of the
+ * whole batch with one signal.
+ *
+ * vq->mutex protects everything in struct vstor_vq but @done and @in_flight,
+ * which are atomic. It nests inside dev->mutex, which every ioctl holds.
+ */
+#ifndef _VHOST_STORAGE_H
+#define _VHOST_STORAGE_H
+
+#include <linux/llist.h>
+#include <linux/uio.h>
+#include <linux/wait.h>
+#include "vhost.h"
+
+struct bio;
+struct vstor_vq;
+
+/**
+ * struct vstor_cmd - what the core knows of a command; its module embeds it
+ * @node: on the vq's done list, between vstor_cmd_done() and ->finish()
+ * @svq: the vq it came from
+ * @head: the chain's head, as it goes back in the used ring
+ */
+struct vstor_cmd {
+	struct llist_node node;
+	struct vstor_vq *svq;
+	u16 head;
+};
+
+/**
+ * struct vstor_ops - what a module does at each stage; vq->mutex is held, and
+ * the task has the owner's mm unless said otherwise
+ * @ready: may a command be taken? False makes intake wait for a completion.
+ * @take: the chain @head is in vq->iov, @out readable then @in writable
+ *	entries. Returns its payload's bytes (for the vq's weight), -EAGAIN to
+ *	put the chain back until a command completes, or another error to break
+ *	the vq. Every chain that is not put back and does not break the vq ends
+ *	in exactly one vstor_cmd_done().
+ * @finish: ends the command and frees it. Returns the used length. With
+ *	@discard guest memory must be left alone: the owner's mm is not ours.
+ */
+struct vstor_ops {
+	bool (*ready)(struct vstor_vq *svq);
+	ssize_t (*take)(struct vstor_vq *svq, u16 head, unsigned int out,
+			unsigned int in);
+	u32 (*finish)(struct vstor_cmd *cmd, bool discard);
+};
+
+/**
+ * struct vstor_vq - a request queue
+ * @vq: what vhost knows of it
+ * @ops: the module's stages
+ * @done: commands that the device has finished, newest first
+ * @done_work: drains @done in the vq's worker
+ * @in_flight: commands taken and not yet finished
+ * @drained: woken when @done gets an entry, for whoever waits in drain.c
+ * @stopped: no intake: an ioctl is changing what the worker relies on
+ * @broken: no intake until the next start: the guest broke the ring's rules
+ * @starved: intake stopped for want of a free command, completion restarts it
+ */
+struct vstor_vq {
+	struct vhost_virtqueue vq;
+	const struct vstor_ops *ops;
+	struct llist_head done;
+	struct vhost_work done_work;
+	atomic_t in_flight;
+	wait_queue_head_t drained;
+	bool stopped;
+	bool broken;
+	bool starved;
+};
+
+static inline struct vstor_vq *to_vstor_vq(struct vhost_virtqueue *vq)
+{
+	return container_of(vq, struct vstor_vq, vq);
+}
+
+/* vring.c: ring to command and back */
+
+/* Before vhost_dev_init(). Process context. */
+void vstor_vq_init(struct vstor_vq *svq, const struct vstor_ops *ops);
+/* Starts on a ring that is set up, with private_data set. vq->mutex held. */
+int vstor_vq_start(struct vstor_vq *svq);
+/* Looks at the ring as if the guest had kicked. Any context. */
+void vstor_vq_poke(struct vstor_vq *svq);
+/* No more intake; the error eventfd fires. vq->mutex held. */
+void vstor_vq_break(struct vstor_vq *svq, const char *why);
+/* ->take() has a command: it is in flight from here. vq->mutex held. */
+void vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head);
+/* It could not be taken after all, and never was in flight. vq->mutex held. */
+void vstor_cmd_undo(struct vstor_cmd *cmd);
+/* The device is done with it, or it never needed one. Any context. */
+void vstor_cmd_done(struct vstor_cmd *cmd);
+/* Finishes what is done, pushes used entries, signals. vq->mutex held. */
+void vstor_vq_complete(struct vstor_vq *svq);
+
+/* drain.c: stopping; process context, dev->mutex held, vq->mutex not */
+
+/* No intake; waits until nothing is in flight, finishing what completes. */
+void vstor_dev_stop(struct vhost_dev *dev);
+/* Intake again on every vq that has a backend, kicked or not. */
+void vstor_dev_resume(struct vhost_dev *dev);
+/*
+ * Acknowledges features, of those @allowed, on every vq. EOPNOTSUPP for others;
+ * EBUSY where a backend is attached and they would change.
+ */
+long vstor_dev_set_features(struct vhost_dev *dev, u64 features, u64 allowed);
+/* vhost's own ioctls, with the vqs stopped around those that need it. */
+long vstor_dev_ioctl(struct vhost_dev *dev, unsigned int ioctl,
+		     void __user *argp);
+
+/* pages.c: guest memory in bios */
+
+/*
+ * Is each of the @n segments that follow @skip bytes into @iov, up to @len bytes
+ * in all, at an address and of a length that these masks allow?
+ */
+bool vstor_iov_aligned(const struct iovec *iov, size_t skip, size_t len,
+		       unsigned int addr_mask, unsigned int len_mask);
+/*
+ * Pins guest memory from @addr on and adds it to @bio, as much of @len as fits
+ * in whole blocks of @block bytes. Returns the bytes added, 0 when the bio is
+ * full, or an error. In the owner's mm, may sleep.
+ */
+ssize_t vstor_bio_add_guest(struct bio *bio, unsigned long addr, size_t len,
+			    unsigned int block);
+/* Unpins all of @bio, dirtying what the device wrote. May sleep. */
+void vstor_bio_unpin(struct bio *bio);
+/* The same for pages of our own: adds, frees, and copies to or from @iter. */
+ssize_t vstor_bio_add_bounce(struct bio *bio, size_t len, unsigned int block);
+void vstor_bio_free_bounce(struct bio *bio);
+int vstor_bio_copy(struct bio *bio, struct iov_iter *iter);
+
+#endif /* _VHOST_STORAGE_H */

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From the available ring to the module's ->take(), and from ->finish() to the
+ * used ring. Both run in the vq's worker, or, when a device is stopped, in the
+ * task that stops it; vq->mutex keeps them apart.
+ */
+#define pr_fmt(fmt) "vhost_storage: " fmt
+
+#include <linux/blkdev.h>
+#include "vhost_storage.h"
+
+static bool vstor_vq_runs(struct vstor_vq *svq)
+{
+	return vhost_vq_get_backend(&svq->vq) && !svq->stopped && !svq->broken;
+}
+
+void vstor_vq_break(struct vstor_vq *svq, const char *why)
+{
+	lockdep_assert_held(&svq->vq.mutex);
+
+	svq->broken = true;
+	vq_err(&svq->vq, "vq stopped: %s\n", why);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_vq_break, VHOST_STORAGE);
+
+/*
+ * Takes one chain. Returns its bytes; -ENODATA when the ring is empty and will
+ * kick us; -EAGAIN when intake must wait for a completion.
+ */
+static ssize_t vstor_vq_take(struct vstor_vq *svq)
+{
+	struct vhost_virtqueue *vq = &svq->vq;
+	unsigned int out, in;
+	ssize_t bytes;
+	int head;
+
+	if (!svq->ops->ready(svq))
+		return -EAGAIN;
+	head = vhost_get_vq_desc(vq, vq->iov, ARRAY_SIZE(vq->iov), &out, &in,
+				 NULL, NULL);
+	if (head < 0) {
+		vstor_vq_break(svq, "bad descriptor chain");
+		return head;
+	}
+	if (head == vq->num)
+		return -ENODATA;
+
+	bytes = svq->ops->take(svq, head, out, in);
+	if (bytes == -EAGAIN)
+		vhost_discard_vq_desc(vq, 1);
+	else if (bytes < 0)
+		vstor_vq_break(svq, "no room for an answer");
+	return bytes;
+}
+
+/* Takes all that is available, within the vq's weight. */
+static void vstor_vq_intake(struct vstor_vq *svq)
+{
+	struct vhost_virtqueue *vq = &svq->vq;
+	size_t total = 0;
+	ssize_t bytes;
+	int taken = 0;
+
+	vhost_disable_notify(vq->dev, vq);
+	do {
+		bytes = vstor_vq_take(svq);
+		if (bytes == -ENODATA) {
+			/* Looks once more after it asked for kicks. */
+			if (!vhost_enable_notify(vq->dev, vq))
+				return;
+			vhost_disable_notify(vq->dev, vq);
+			continue;
+		}
+		if (bytes < 0) {
+			svq->starved = bytes == -EAGAIN;
+			return;
+		}
+		total += bytes;
+		/* Past the weight vhost queues the rest behind other work. */
+	} while (!vhost_exceeds_weight(vq, ++taken, min_t(size_t, total, INT_MAX)));
+}
+
+static void vstor_vq_kick(struct vhost_work *work)
+{
+	struct vhost_virtqueue *vq =
+		container_of(work, struct vhost_virtqueue, poll.work);
+	struct vstor_vq *svq = to_vstor_vq(vq);
+	struct blk_plug plug;
+
+	mutex_lock(&vq->mutex);
+	if (vstor_vq_runs(svq)) {
+		blk_start_plug(&plug);
+		vstor_vq_intake(svq);
+		blk_finish_plug(&plug);
+		/* What needed no device, or whose device was that quick. */
+		vstor_vq_complete(svq);
+	}
+	mutex_unlock(&vq->mutex);
+}
+
+void vstor_vq_poke(struct vstor_vq *svq)
+{
+	vhost_poll_queue(&svq->vq.poll);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_vq_poke, VHOST_STORAGE);
+
+void vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head)
+{
+	lockdep_assert_held(&svq->vq.mutex);
+
+	cmd->svq = svq;
+	cmd->head = head;
+	atomic_inc(&svq->in_flight);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_cmd_init, VHOST_STORAGE);
+
+void vstor_cmd_undo(struct vstor_cmd *cmd)
+{
+	atomic_dec(&cmd->svq->in_flight);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_cmd_undo, VHOST_STORAGE);
+
+/*
+ * Once the command is on the list it may be finished, and after the last one
+ * the vq freed: vstor_dev_stop() waits for the RCU readers before that.
+ */
+void vstor_cmd_done(struct vstor_cmd *cmd)
+{
+	struct vstor_vq *svq = cmd->svq;
+
+	rcu_read_lock();
+	if (llist_add(&cmd->node, &svq->done))
+		/* False when the owner was killed: drain.c finishes it then. */
+		vhost_vq_work_queue(&svq->vq, &svq->done_work);
+	/* The full barrier in it pairs with the one in wait_event(). */
+	if (wq_has_sleeper(&svq->drained))
+		wake_up(&svq->drained);
+	rcu_read_unlock();
+}
+EXPORT_SYMBOL_NS_GPL(vstor_cmd_done, VHOST_STORAGE);
+
+/* Pushes @n used entries that are in vq->heads and tells the guest. */
+static void vstor_vq_push(struct vstor_vq *svq, unsigned int n)
+{
+	struct vhost_virtqueue *vq = &svq->vq;
+
+	if (vhost_add_used_n(vq, vq->heads, n))
+		vstor_vq_break(svq, "used ring not writable");
+	else
+		vhost_signal(vq->dev, vq);
+}
+
+void vstor_vq_complete(struct vstor_vq *svq)
+{
+	struct vhost_virtqueue *vq = &svq->vq;
+	/* A closed device, perhaps in the hands of another process. */
+	bool discard = current->mm != vq->dev->mm;
+	struct vstor_cmd *cmd, *next;
+	struct llist_node *done;
+	unsigned int n = 0;
+
+	lockdep_assert_held(&vq->mutex);
+
+	done = llist_reverse_order(llist_del_all(&svq->done));
+	llist_for_each_entry_safe(cmd, next, done, node) {
+		/* ->finish() frees the command. */
+		vq->heads[n].id = cpu_to_vhost32(vq, cmd->head);
+		vq->heads[n].len = cpu_to_vhost32(vq, svq->ops->finish(cmd, discard));
+		atomic_dec(&svq->in_flight);
+		/* No more than the ring has entries, and heads has room for. */
+		n++;
+	}
+	if (n && !discard)
+		vstor_vq_push(svq, n);
+	if (done && svq->starved) {
+		svq->starved = false;
+		vstor_vq_poke(svq);
+	}
+}
+EXPORT_SYMBOL_NS_GPL(vstor_vq_complete, VHOST_STORAGE);
+
+static void vstor_vq_done(struct vhost_work *work)
+{
+	struct vstor_vq *svq = container_of(work, struct vstor_vq, done_work);
+
+	mutex_lock(&svq->vq.mutex);
+	vstor_vq_complete(svq);
+	mutex_unlock(&svq->vq.mutex);
+}
+
+int vstor_vq_start(struct vstor_vq *svq)
+{
+	lockdep_assert_held(&svq->vq.mutex);
+
+	svq->broken = false;
+	svq->starved = false;
+	return vhost_vq_init_access(&svq->vq);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_vq_start, VHOST_STORAGE);
+
+void vstor_vq_init(struct vstor_vq *svq, const struct vstor_ops *ops)
+{
+	svq->ops = ops;
+	svq->vq.handle_kick = vstor_vq_kick;
+	init_llist_head(&svq->done);
+	vhost_work_init(&svq->done_work, vstor_vq_done);
+	atomic_set(&svq->in_flight, 0);
+	init_waitqueue_head(&svq->drained);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_vq_init, VHOST_STORAGE);
