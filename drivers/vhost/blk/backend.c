@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The block device behind the queues: an open file that the caller handed over,
+ * attached, exchanged and detached while the queues stand still.
+ */
+#define pr_fmt(fmt) "vhost_blk: " fmt
+
+#include <linux/file.h>
+#include <linux/slab.h>
+#include "vhost_blk.h"
+
+/*
+ * The address bits that a device needs to be 0. One whose requests may not have
+ * as many segments as a block can span pages needs whole pages.
+ */
+static unsigned int vhost_blk_addr_mask(struct block_device *bdev)
+{
+	unsigned int span = bdev_logical_block_size(bdev) / PAGE_SIZE + 2;
+
+	if (bdev_max_segments(bdev) < span)
+		return PAGE_SIZE - 1;
+	return bdev_dma_alignment(bdev);
+}
+
+/* Is the file one that can be a backend? */
+static int vhost_blk_backend_check(struct file *file)
+{
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	if (!S_ISBLK(file_inode(file)->i_mode))
+		return -ENOTBLK;
+	if (bdev_is_zoned(file_bdev(file))) {
+		pr_warn("%pg is zoned, which is not supported yet\n", file_bdev(file));
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+struct vhost_blk_backend *vhost_blk_backend_open(int fd)
+{
+	struct vhost_blk_backend *backend;
+	struct file *file = fget(fd);
+	int r;
+
+	if (!file)
+		return ERR_PTR(-EBADF);
+	r = vhost_blk_backend_check(file);
+	if (r)
+		goto err_put;
+	r = -ENOMEM;
+	backend = kzalloc(sizeof(*backend), GFP_KERNEL_ACCOUNT);
+	if (!backend)
+		goto err_put;
+	backend->file = file;
+	backend->bdev = file_bdev(file);
+	backend->block_size = bdev_logical_block_size(backend->bdev);
+	backend->addr_mask = vhost_blk_addr_mask(backend->bdev);
+	return backend;
+
+err_put:
+	fput(file);
+	return ERR_PTR(r);
+}
+
+void vhost_blk_backend_close(struct vhost_blk_backend *backend)
+{
+	fput(backend->file);
+	kfree(backend);
+}
+
+/* The right to write came with the file; the device may be locked any time. */
+bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend)
+{
+	return !(backend->file->f_mode & FMODE_WRITE) || bdev_read_only(backend->bdev);
+}
+
+/*
+ * Our bios pass the host's page cache by. What it holds unwritten must reach the
+ * device before the guest reads; what it holds clean must not outlive the
+ * guest's writes, or the host would see old data when the guest is gone.
+ */
+static int vhost_blk_sync_cache(struct vhost_blk_backend *backend)
+{
+	int r = sync_blockdev(backend->bdev);
+
+	invalidate_bdev(backend->bdev);
+	return r;
+}
+
+/* May this vq start? 1 yes, 0 it is not set up, or an error. */
+static int vhost_blk_vq_check(struct vhost_virtqueue *vq)
+{
+	int r = 1;
+
+	mutex_lock(&vq->mutex);
+	if (!vq->desc && !vq->avail && !vq->used)
+		r = 0;
+	else if (!vhost_vq_is_setup(vq))
+		r = -EFAULT;
+	else if (vq->num > VHOST_BLK_MAX_QUEUE_SIZE)
+		r = -EINVAL;
+	else if (!vhost_has_feature(vq, VIRTIO_F_VERSION_1))
+		r = -EINVAL;
+	mutex_unlock(&vq->mutex);
+	return r;
+}
+
+/* All is checked before anything changes: EFAULT where nothing is set up. */
+static int vhost_blk_check(struct vhost_blk *blk)
+{
+	int i, r, ready = 0;
+
+	for (i = 0; i < VHOST_BLK_MAX_QUEUES; i++) {
+		r = vhost_blk_vq_check(blk->vqs[i]);
+		if (r < 0)
+			return r;
+		ready += r;
+	}
+	return ready ? 0 : -EFAULT;
+}
+
+static int vhost_blk_vq_attach(struct vhost_blk_vq *bq,
+			       struct vhost_blk_backend *backend)
+{
+	struct vhost_virtqueue *vq = &bq->svq.vq;
+	int r;
+
+	lockdep_assert_held(&vq->mutex);
+
+	r = vhost_blk_vq_alloc_reqs(bq);
+	if (r)
+		return r;
+	vhost_vq_set_backend(vq, backend);
+	r = vstor_vq_start(&bq->svq);
+	if (r) {
+		vhost_vq_set_backend(vq, NULL);
+		vhost_blk_vq_free_reqs(bq);
+	}
+	return r;
+}
+
+static void vhost_blk_vq_detach(struct vhost_blk_vq *bq)
+{
+	struct vhost_virtqueue *vq = &bq->svq.vq;
+
+	mutex_lock(&vq->mutex);
+	vhost_vq_set_backend(vq, NULL);
+	vhost_blk_vq_free_reqs(bq);
+	mutex_unlock(&vq->mutex);
+}
+
+void vhost_blk_detach(struct vhost_blk *blk)
+{
+	int i;
+
+	if (!blk->backend)
+		return;
+	vstor_dev_stop(&blk->dev);
+	for (i = 0; i < VHOST_BLK_MAX_QUEUES; i++)
+		vhost_blk_vq_detach(blk->queues[i]);
+	vhost_blk_sync_cache(blk->backend);
+	vhost_blk_backend_close(blk->backend);
+	blk->backend = NULL;
+}
+
+/* Starts every vq that is set up. They stand still until vstor_dev_resume(). */
+static int vhost_blk_attach(struct vhost_blk *blk, struct vhost_blk_backend *backend)
+{
+	struct vhost_virtqueue *vq;
+	int i, r;
+
+	r = vhost_blk_sync_cache(backend);
+	for (i = 0; !r && i < VHOST_BLK_MAX_QUEUES; i++) {
+		vq = blk->vqs[i];
+		mutex_lock(&vq->mutex);
+		if (vhost_vq_is_setup(vq))
+			r = vhost_blk_vq_attach(blk->queues[i], backend);
+		mutex_unlock(&vq->mutex);
+	}
+	/* Also on failure, so that detaching undoes what was started. */
+	blk->backend = backend;
+	return r;
+}
+
+/* Detaches what is there, then attaches @backend unless it is NULL. */
+static long vhost_blk_exchange(struct vhost_blk *blk, struct vhost_blk_backend *backend)
+{
+	long r = 0;
+
+	vhost_blk_detach(blk);
+	if (backend) {
+		r = vhost_blk_attach(blk, backend);
+		if (r)
+			vhost_blk_detach(blk);
+	}
+	vstor_dev_resume(&blk->dev);
+	vhost_blk_config_start(blk);
+	return r;
+}
+
+long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp)
+{
+	struct vhost_blk_backend *backend = NULL;
+	struct vhost_vring_file file;
+	long r;
+
+	lockdep_assert_held(&blk->dev.mutex);
+
+	r = vhost_dev_check_owner(&blk->dev);
+	if (r)
+		return r;
+	if (copy_from_user(&file, argp, sizeof(file)))
+		return -EFAULT;
+	if (file.index)
+		return -EINVAL;
+	if (file.fd == VHOST_FILE_UNBIND)
+		return vhost_blk_exchange(blk, NULL);
+
+	backend = vhost_blk_backend_open(file.fd);
+	if (IS_ERR(backend))
+		return PTR_ERR(backend);
+	r = vhost_blk_check(blk);
+	if (!r)
+		return vhost_blk_exchange(blk, backend);
+	vhost_blk_backend_close(backend);
+	return r;
+}

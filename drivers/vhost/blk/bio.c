@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A request's data in bios. All of them are built before the first is sent, so
+ * that a request whose buffers are bad has touched nothing.
+ */
+#include <linux/slab.h>
+#include "vhost_blk.h"
+
+static blk_opf_t vhost_blk_opf(const struct vhost_blk_command *command)
+{
+	if (command->op == VHOST_BLK_WRITE)
+		return REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
+	return REQ_OP_READ;
+}
+
+/* The embedded bio for a small request, else one that is allocated. */
+static struct vhost_blk_bio *vhost_blk_new_bio(struct vhost_blk_req *req,
+					       struct block_device *bdev,
+					       blk_opf_t opf, bool small)
+{
+	struct vhost_blk_bio *bio = &req->bio;
+
+	if (small) {
+		bio_init(&bio->bio, bdev, req->vecs, VHOST_BLK_INLINE_VECS, opf);
+	} else {
+		bio = kmalloc(sizeof(*bio) + VHOST_BLK_BIO_VECS * sizeof(struct bio_vec),
+			      GFP_KERNEL_ACCOUNT);
+		if (!bio)
+			return NULL;
+		bio_init(&bio->bio, bdev, (struct bio_vec *)(bio + 1),
+			 VHOST_BLK_BIO_VECS, opf);
+	}
+	bio->bio.bi_private = req;
+	bio->bio.bi_end_io = vhost_blk_end_io;
+	bio->next = NULL;
+	return bio;
+}
+
+/**
+ * struct vhost_blk_fill - where the building of a request's bios is at
+ * @req: the request
+ * @backend: its device
+ * @opf: what every bio is
+ * @small: the embedded bio holds it all
+ * @sector: of the next bio
+ * @tail: the last bio, and where the next one goes
+ */
+struct vhost_blk_fill {
+	struct vhost_blk_req *req;
+	struct vhost_blk_backend *backend;
+	blk_opf_t opf;
+	bool small;
+	sector_t sector;
+	struct vhost_blk_bio *tail;
+};
+
+static int vhost_blk_next_bio(struct vhost_blk_fill *fill)
+{
+	struct vhost_blk_bio *bio;
+
+	bio = vhost_blk_new_bio(fill->req, fill->backend->bdev, fill->opf, fill->small);
+	if (!bio)
+		return -ENOMEM;
+	if (fill->tail) {
+		fill->sector += bio_sectors(&fill->tail->bio);
+		fill->tail->next = bio;
+	} else {
+		fill->req->bios = bio;
+	}
+	bio->bio.bi_iter.bi_sector = fill->sector;
+	fill->tail = bio;
+	/* Where the estimate behind it was wrong, go on with large ones. */
+	fill->small = false;
+	return 0;
+}
+
+/* Adds @len bytes at @addr; for a bounced request, of pages of our own. */
+static int vhost_blk_fill_segment(struct vhost_blk_fill *fill, unsigned long addr,
+				  size_t len)
+{
+	unsigned int block = fill->backend->block_size;
+	struct bio *bio;
+	ssize_t added;
+
+	while (len) {
+		bio = &fill->tail->bio;
+		if (fill->req->bounced)
+			added = vstor_bio_add_bounce(bio, len, block);
+		else
+			added = vstor_bio_add_guest(bio, addr, len, block);
+		if (added < 0)
+			return added;
+		if (!added && vhost_blk_next_bio(fill))
+			return -ENOMEM;
+		addr += added;
+		len -= added;
+	}
+	return 0;
+}
+
+static int vhost_blk_fill_guest(struct vhost_blk_fill *fill,
+				const struct iovec *iov, size_t skip, size_t len)
+{
+	size_t seg;
+	int r;
+
+	for (; len; iov++, len -= seg, skip = 0) {
+		seg = min(iov->iov_len - skip, len);
+		if (!seg)
+			continue;
+		r = vhost_blk_fill_segment(fill, (unsigned long)iov->iov_base + skip, seg);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * Bounced: a write's data is copied now. A read's is copied when it has come,
+ * by then vq->iov holds something else.
+ */
+static int vhost_blk_fill_bounce(struct vhost_blk_fill *fill, const struct iovec *iov,
+				 unsigned int segs, size_t skip, size_t len)
+{
+	struct vhost_blk_req *req = fill->req;
+	struct vhost_blk_bio *bio;
+	struct iov_iter from;
+	int r;
+
+	r = vhost_blk_fill_segment(fill, 0, len);
+	if (r)
+		return r;
+	if (!op_is_write(fill->opf)) {
+		req->bounce_segs = segs;
+		req->bounce_iov = kmemdup(iov, segs * sizeof(*iov), GFP_KERNEL_ACCOUNT);
+		return req->bounce_iov ? 0 : -ENOMEM;
+	}
+	iov_iter_init(&from, ITER_SOURCE, iov, segs, skip + len);
+	iov_iter_advance(&from, skip);
+	for (bio = req->bios; bio && !r; bio = bio->next)
+		r = vstor_bio_copy(&bio->bio, &from);
+	return r;
+}
+
+/* Where it can be sent in one small bio: an upper bound of the pages. */
+static bool vhost_blk_is_small(const struct iovec *iov, size_t skip, size_t len)
+{
+	unsigned int pages = 0;
+	size_t seg;
+
+	for (; len; iov++, len -= seg, skip = 0) {
+		seg = min(iov->iov_len - skip, len);
+		pages += DIV_ROUND_UP(offset_in_page(iov->iov_base + skip) + seg, PAGE_SIZE);
+		if (pages > VHOST_BLK_INLINE_VECS)
+			return false;
+	}
+	return true;
+}
+
+static void vhost_blk_send(struct vhost_blk_req *req)
+{
+	struct vhost_blk_bio *bio, *next;
+
+	/* One more than there are, so that the request outlives the loop. */
+	atomic_set(&req->bios_left, 1);
+	for (bio = req->bios; bio; bio = next) {
+		next = bio->next;
+		atomic_inc(&req->bios_left);
+		submit_bio(&bio->bio);
+	}
+	if (atomic_dec_and_test(&req->bios_left))
+		vstor_cmd_done(&req->cmd);
+}
+
+/* Takes the request's share of the vq's memory; small ones need none. */
+static bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req,
+			      u32 bytes)
+{
+	if (bq->bytes + bytes > VHOST_BLK_VQ_BYTES)
+		return false;
+	bq->bytes += bytes;
+	req->bytes = bytes;
+	return true;
+}
+
+int vhost_blk_submit_rw(struct vhost_blk_req *req,
+			const struct vhost_blk_command *command,
+			struct vhost_blk_backend *backend,
+			const struct iovec *iov, unsigned int segs, size_t skip)
+{
+	struct vhost_blk_fill fill = {
+		.req = req,
+		.backend = backend,
+		.opf = vhost_blk_opf(command),
+		.sector = command->sector,
+	};
+	size_t len = command->bytes;
+	int r;
+
+	/* iov starts at the header for a write, whose data may be further on. */
+	for (; len && skip >= iov->iov_len; iov++, segs--)
+		skip -= iov->iov_len;
+	req->bounced = !vstor_iov_aligned(iov, skip, len, backend->addr_mask,
+					  backend->block_size - 1);
+	fill.small = !req->bounced && vhost_blk_is_small(iov, skip, len);
+	if (!fill.small && !vhost_blk_reserve(to_vhost_blk_vq(req->cmd.svq), req, len))
+		return -EAGAIN;
+
+	r = len ? vhost_blk_next_bio(&fill) : 0;
+	if (!r && req->bounced)
+		r = vhost_blk_fill_bounce(&fill, iov, segs, skip, len);
+	else if (!r)
+		r = vhost_blk_fill_guest(&fill, iov, skip, len);
+	if (r) {
+		vhost_blk_free_bios(req);
+		req->status = VIRTIO_BLK_S_IOERR;
+	} else {
+		req->written = op_is_write(fill.opf) ? 0 : len;
+	}
+	vhost_blk_send(req);
+	return 0;
+}
+
+/* VIRTIO 5.2.6.2: what completed before it is stable when it completes. */
+void vhost_blk_submit_flush(struct vhost_blk_req *req,
+			    struct vhost_blk_backend *backend)
+{
+	/* Empty, for a bio must not carry REQ_OP_FLUSH. */
+	req->bios = vhost_blk_new_bio(req, backend->bdev,
+				      REQ_OP_WRITE | REQ_SYNC | REQ_PREFLUSH, true);
+	vhost_blk_send(req);
+}
+
+static void vhost_blk_free_bio(struct vhost_blk_req *req, struct vhost_blk_bio *bio)
+{
+	if (req->bounced)
+		vstor_bio_free_bounce(&bio->bio);
+	else
+		vstor_bio_unpin(&bio->bio);
+	bio_uninit(&bio->bio);
+	if (bio != &req->bio)
+		kfree(bio);
+}
+
+void vhost_blk_free_bios(struct vhost_blk_req *req)
+{
+	struct vhost_blk_bio *bio, *next;
+
+	for (bio = req->bios; bio; bio = next) {
+		next = bio->next;
+		vhost_blk_free_bio(req, bio);
+	}
+	req->bios = NULL;
+	kfree(req->bounce_iov);
+	req->bounce_iov = NULL;
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the device says becomes what the guest sees. */
+#include "vhost_blk.h"
+
+u8 vhost_blk_status(blk_status_t status)
+{
+	switch (status) {
+	case BLK_STS_OK:
+		return VIRTIO_BLK_S_OK;
+	case BLK_STS_NOTSUPP:
+		return VIRTIO_BLK_S_UNSUPP;
+	default:
+		return VIRTIO_BLK_S_IOERR;
+	}
+}
+
+void vhost_blk_end_io(struct bio *bio)
+{
+	struct vhost_blk_req *req = bio->bi_private;
+
+	/* Any of several errors will do; ordered by the atomic below. */
+	if (bio->bi_status)
+		WRITE_ONCE(req->bio_status, bio->bi_status);
+	if (atomic_dec_and_test(&req->bios_left))
+		vstor_cmd_done(&req->cmd);
+}
+
+/* A bounced read's data goes to the guest. */
+static int vhost_blk_copy_read(struct vhost_blk_req *req)
+{
+	struct vhost_blk_bio *bio;
+	struct iov_iter to;
+	int r = 0;
+
+	iov_iter_init(&to, ITER_DEST, req->bounce_iov, req->bounce_segs, req->written);
+	for (bio = req->bios; bio && !r; bio = bio->next)
+		r = vstor_bio_copy(&bio->bio, &to);
+	return r;
+}
+
+static void vhost_blk_settle(struct vhost_blk_req *req, bool discard)
+{
+	if (req->status == VIRTIO_BLK_S_OK)
+		req->status = vhost_blk_status(req->bio_status);
+	if (req->status == VIRTIO_BLK_S_OK && req->bounce_iov && !discard &&
+	    vhost_blk_copy_read(req))
+		req->status = VIRTIO_BLK_S_IOERR;
+	/* Parts may have been read; which, nobody knows. */
+	if (req->status != VIRTIO_BLK_S_OK)
+		req->written = 0;
+}
+
+u32 vhost_blk_finish(struct vstor_cmd *cmd, bool discard)
+{
+	struct vhost_blk_req *req = container_of(cmd, struct vhost_blk_req, cmd);
+	struct vhost_blk_vq *bq = to_vhost_blk_vq(cmd->svq);
+	u32 used;
+
+	vhost_blk_settle(req, discard);
+	vhost_blk_free_bios(req);
+	if (!discard && put_user(req->status, req->status_at))
+		vstor_vq_break(cmd->svq, "status not writable");
+
+	used = vhost_blk_used_len(req->in, req->written);
+	bq->bytes -= req->bytes;
+	req->next_free = bq->free;
+	bq->free = req;
+	return used;
+}

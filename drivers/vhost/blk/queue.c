@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A chain off the ring becomes a request: its header is read, once, and obeyed. */
+#include "vhost_blk.h"
+
+static bool vhost_blk_ready(struct vstor_vq *svq)
+{
+	return to_vhost_blk_vq(svq)->free;
+}
+
+/* Process context; nobody sleeps under the lock. */
+static void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial)
+{
+	spin_lock(&blk->serial_lock);
+	memcpy(serial, blk->serial, VHOST_BLK_SERIAL_BYTES);
+	spin_unlock(&blk->serial_lock);
+}
+
+static void vhost_blk_get_id(struct vhost_blk_req *req, struct vhost_blk *blk,
+			     struct iov_iter *to, u32 bytes)
+{
+	u8 serial[VHOST_BLK_SERIAL_BYTES];
+
+	vhost_blk_copy_serial(blk, serial);
+	req->written = copy_to_iter(serial, bytes, to);
+	if (req->written != bytes)
+		req->status = VIRTIO_BLK_S_IOERR;
+	vstor_cmd_done(&req->cmd);
+}
+
+/*
+ * Sends a checked command on its way. -EAGAIN: not now, nothing was done; in
+ * every other case the request is on its way to vhost_blk_finish().
+ */
+static int vhost_blk_execute(struct vhost_blk_req *req,
+			     const struct vhost_blk_command *command,
+			     unsigned int out, unsigned int in)
+{
+	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
+	struct vhost_blk_backend *backend = vhost_vq_get_backend(vq);
+	struct vhost_blk_vq *bq = to_vhost_blk_vq(req->cmd.svq);
+	struct iov_iter to;
+
+	switch (command->op) {
+	case VHOST_BLK_READ:
+		return vhost_blk_submit_rw(req, command, backend, vq->iov + out, in, 0);
+	case VHOST_BLK_WRITE:
+		return vhost_blk_submit_rw(req, command, backend, vq->iov, out,
+					   sizeof(struct virtio_blk_outhdr));
+	case VHOST_BLK_FLUSH:
+		vhost_blk_submit_flush(req, backend);
+		return 0;
+	case VHOST_BLK_GET_ID:
+		iov_iter_init(&to, ITER_DEST, vq->iov + out, in, command->bytes);
+		vhost_blk_get_id(req, bq->blk, &to, command->bytes);
+		return 0;
+	}
+	return 0;
+}
+
+static void vhost_blk_limits(struct vhost_blk_backend *backend,
+			     struct vhost_blk_limits *limits)
+{
+	limits->capacity = bdev_nr_sectors(backend->bdev);
+	limits->block_size = backend->block_size;
+	limits->read_only = vhost_blk_backend_read_only(backend);
+}
+
+/*
+ * Reads the header and checks the request: VIRTIO 2.7.4.1, the buffers may be
+ * cut anywhere. Returns the status to end it with; EFAULT where the memory table
+ * names memory that the owner does not have.
+ */
+static int vhost_blk_decode(struct vhost_blk_req *req, unsigned int out,
+			    size_t out_len, struct vhost_blk_command *command)
+{
+	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
+	struct virtio_blk_outhdr hdr;
+	struct vhost_blk_limits limits;
+	struct iov_iter from;
+
+	if (out_len < sizeof(hdr))
+		return VIRTIO_BLK_S_IOERR;
+	iov_iter_init(&from, ITER_SOURCE, vq->iov, out, out_len);
+	if (!copy_from_iter_full(&hdr, sizeof(hdr), &from))
+		return -EFAULT;
+	vhost_blk_limits(vhost_vq_get_backend(vq), &limits);
+	return vhost_blk_parse(&hdr, out_len - sizeof(hdr), req->in, &limits, command);
+}
+
+/* Takes a free request for the chain; vhost_blk_ready() saw that there is one. */
+static struct vhost_blk_req *vhost_blk_get_req(struct vhost_blk_vq *bq, u16 head)
+{
+	struct vhost_blk_req *req = bq->free;
+
+	bq->free = req->next_free;
+	vstor_cmd_init(&req->cmd, &bq->svq, head);
+	req->status = VIRTIO_BLK_S_OK;
+	req->bounced = false;
+	req->written = 0;
+	req->bytes = 0;
+	req->bio_status = BLK_STS_OK;
+	req->bios = NULL;
+	req->bounce_iov = NULL;
+	return req;
+}
+
+/* The chain stays in the ring, or broke the vq: as if it had not been taken. */
+static void vhost_blk_unget_req(struct vhost_blk_vq *bq, struct vhost_blk_req *req)
+{
+	vstor_cmd_undo(&req->cmd);
+	req->next_free = bq->free;
+	bq->free = req;
+}
+
+static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
+			      unsigned int in)
+{
+	struct iovec *iov = svq->vq.iov, *last = iov + out + in - 1;
+	struct vhost_blk_vq *bq = to_vhost_blk_vq(svq);
+	size_t in_len = iov_length(iov + out, in);
+	struct vhost_blk_command command = { 0 };
+	struct vhost_blk_req *req;
+	int r;
+
+	/* Nowhere to put a status: there is no answer to give. */
+	if (!in_len)
+		return -EPROTO;
+	req = vhost_blk_get_req(bq, head);
+	req->in = min_t(size_t, in_len - 1, U32_MAX - 1);
+	req->status_at = last->iov_base + last->iov_len - 1;
+
+	r = vhost_blk_decode(req, out, iov_length(iov, out), &command);
+	if (r == VIRTIO_BLK_S_OK) {
+		r = vhost_blk_execute(req, &command, out, in);
+	} else if (r > 0) {
+		req->status = r;
+		vstor_cmd_done(&req->cmd);
+		r = 0;
+	}
+	if (!r)
+		return command.bytes;
+	vhost_blk_unget_req(bq, req);
+	return r;
+}
+
+const struct vstor_ops vhost_blk_ops = {
+	.ready = vhost_blk_ready,
+	.take = vhost_blk_take,
+	.finish = vhost_blk_finish,
+};
+
+int vhost_blk_vq_alloc_reqs(struct vhost_blk_vq *bq)
+{
+	unsigned int i, num = bq->svq.vq.num;
+
+	bq->reqs = kvcalloc(num, sizeof(*bq->reqs), GFP_KERNEL_ACCOUNT);
+	if (!bq->reqs)
+		return -ENOMEM;
+	bq->free = NULL;
+	bq->bytes = 0;
+	for (i = num; i--;) {
+		bq->reqs[i].next_free = bq->free;
+		bq->free = &bq->reqs[i];
+	}
+	return 0;
+}
+
+void vhost_blk_vq_free_reqs(struct vhost_blk_vq *bq)
+{
+	kvfree(bq->reqs);
+	bq->reqs = NULL;
+	bq->free = NULL;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vhost_blk.ko, private: the device and its requests, and what each file gives
+ * the others. A request meets the files in this order: queue.c, request.c,
+ * bio.c, complete.c.
+ */
+#ifndef _VHOST_BLK_H
+#define _VHOST_BLK_H
+
+#include <linux/blkdev.h>
+#include <linux/bio.h>
+#include <linux/workqueue.h>
+#include <linux/vhost_blk.h>
+#include "request.h"
+#include "vhost_storage.h"
+
+/* Ring features; the device's own come with the backend, see config.c. */
+#define VHOST_BLK_RING_FEATURES					\
+	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_ANY_LAYOUT) |	\
+	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX))
+
+#define VHOST_BLK_BASE_FEATURES						\
+	(VHOST_BLK_RING_FEATURES |					\
+	 BIT_ULL(VIRTIO_BLK_F_SIZE_MAX) | BIT_ULL(VIRTIO_BLK_F_SEG_MAX) | \
+	 BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) | BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) | \
+	 BIT_ULL(VIRTIO_BLK_F_FLUSH) | BIT_ULL(VIRTIO_BLK_F_MQ))
+
+#define VHOST_BLK_FEATURES	(VHOST_BLK_BASE_FEATURES | BIT_ULL(VIRTIO_BLK_F_RO))
+
+/* Pages a request carries without allocating: 32 KiB, or 28 KiB unaligned. */
+#define VHOST_BLK_INLINE_VECS	8
+/* Vecs of an allocated bio: with it they fill a page. */
+#define VHOST_BLK_BIO_VECS	240
+/*
+ * Data that the allocated bios and bounce pages of a vq serve at one time; a
+ * request that would exceed it waits in the ring. No less than one request.
+ */
+#define VHOST_BLK_VQ_BYTES	VHOST_BLK_BYTES_MAX
+
+/**
+ * struct vhost_blk_backend - an open block device
+ * @file: the caller's open file; keeps @bdev open and carries the right to write
+ * @bdev: the device
+ * @block_size: its logical block size, fixed while it is open
+ * @addr_mask: bits that must be 0 in the address of guest memory that is to
+ *	reach the device unbounced
+ */
+struct vhost_blk_backend {
+	struct file *file;
+	struct block_device *bdev;
+	unsigned int block_size;
+	unsigned int addr_mask;
+};
+
+/**
+ * struct vhost_blk_bio - a bio of a request
+ * @next: of the same request; bi_next is the block layer's
+ * @bio: its table is behind it, or in the request for the embedded one
+ */
+struct vhost_blk_bio {
+	struct vhost_blk_bio *next;
+	struct bio bio;
+};
+
+/**
+ * struct vhost_blk_req - a request in flight; a vq has as many as entries
+ * @cmd: the core's part
+ * @next_free: while it is free
+ * @status_at: where the guest wants the status byte
+ * @status: the VIRTIO status, final when the command is done
+ * @in: bytes of writable data before the status byte
+ * @written: how many of them, from the first on, were written
+ * @bytes: what it holds of VHOST_BLK_VQ_BYTES
+ * @bios_left: bios whose end_io is to come, and one while submitting
+ * @bio_status: the first error of a bio
+ * @bios: all bios, in the order of their sectors
+ * @bounce_iov: the guest's buffers where a read is bounced; else NULL
+ * @bounce_skip: bytes of the first of them that are not data
+ * @bounced: the bios hold pages of our own
+ * @bio: the embedded bio, for what needs no more than @vecs
+ * @vecs: its table
+ */
+struct vhost_blk_req {
+	struct vstor_cmd cmd;
+	struct vhost_blk_req *next_free;
+	u8 __user *status_at;
+	u8 status;
+	bool bounced;
+	u32 in;
+	u32 written;
+	u32 bytes;
+	atomic_t bios_left;
+	blk_status_t bio_status;
+	struct vhost_blk_bio *bios;
+	struct iovec *bounce_iov;
+	unsigned int bounce_segs;
+	struct vhost_blk_bio bio;
+	struct bio_vec vecs[VHOST_BLK_INLINE_VECS];
+};
+
+struct vhost_blk;
+
+/**
+ * struct vhost_blk_vq - a request queue
+ * @svq: the core's part; its vq's private_data is the backend
+ * @blk: the device
+ * @reqs: vq->num requests, while there is a backend
+ * @free: those that are not in flight
+ * @bytes: sum of their @bytes
+ */
+struct vhost_blk_vq {
+	struct vstor_vq svq;
+	struct vhost_blk *blk;
+	struct vhost_blk_req *reqs;
+	struct vhost_blk_req *free;
+	u32 bytes;
+};
+
+/**
+ * struct vhost_blk - an open /dev/vhost-blk
+ * @dev: what vhost knows of it
+ * @vqs: @queues as vhost wants them
+ * @queues: the request queues, all VHOST_BLK_MAX_QUEUES
+ * @backend: attached or NULL; dev.mutex
+ * @serial: GET_ID's answer; @serial_lock
+ * @config_call: signalled when the capacity changes, or NULL; dev.mutex
+ * @config_work: looks at the capacity while there are a backend and a call
+ * @capacity: what config_work saw last; dev.mutex
+ */
+struct vhost_blk {
+	struct vhost_dev dev;
+	struct vhost_virtqueue *vqs[VHOST_BLK_MAX_QUEUES];
+	struct vhost_blk_vq *queues[VHOST_BLK_MAX_QUEUES];
+	struct vhost_blk_backend *backend;
+	spinlock_t serial_lock;
+	u8 serial[VHOST_BLK_SERIAL_BYTES];
+	struct eventfd_ctx *config_call;
+	struct delayed_work config_work;
+	u64 capacity;
+};
+
+static inline struct vhost_blk_vq *to_vhost_blk_vq(struct vstor_vq *svq)
+{
+	return container_of(svq, struct vhost_blk_vq, svq);
+}
+
+/* ioctl.c */
+extern const struct file_operations vhost_blk_fops;
+
+/* config.c: process context */
+long vhost_blk_get_config(struct vhost_blk *blk, void __user *argp);
+long vhost_blk_set_config_call(struct vhost_blk *blk, void __user *argp);
+/* The backend has changed; dev.mutex held. */
+void vhost_blk_config_start(struct vhost_blk *blk);
+void vhost_blk_config_init(struct vhost_blk *blk);
+/* On release, when no ioctl can come any more. */
+void vhost_blk_config_exit(struct vhost_blk *blk);
+
+/* backend.c: process context */
+struct vhost_blk_backend *vhost_blk_backend_open(int fd);
+void vhost_blk_backend_close(struct vhost_blk_backend *backend);
+bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend);
+/* dev.mutex held. */
+long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp);
+void vhost_blk_detach(struct vhost_blk *blk);
+
+/* queue.c: process context, vq->mutex held */
+extern const struct vstor_ops vhost_blk_ops;
+int vhost_blk_vq_alloc_reqs(struct vhost_blk_vq *bq);
+void vhost_blk_vq_free_reqs(struct vhost_blk_vq *bq);
+
+/* bio.c: the vq's worker, vq->mutex held */
+
+/*
+ * Starts the request, whose data is @skip bytes into @iov; it ends in
+ * vstor_cmd_done(), perhaps before this returns. Returns -EAGAIN where it would
+ * exceed the vq's share of memory, with nothing done.
+ */
+int vhost_blk_submit_rw(struct vhost_blk_req *req,
+			const struct vhost_blk_command *command,
+			struct vhost_blk_backend *backend,
+			const struct iovec *iov, unsigned int segs, size_t skip);
+void vhost_blk_submit_flush(struct vhost_blk_req *req,
+			    struct vhost_blk_backend *backend);
+/* Gives back the pages and the bios. */
+void vhost_blk_free_bios(struct vhost_blk_req *req);
+
+/* complete.c */
+
+/* The one table from what the kernel says to what the guest is told. */
+u8 vhost_blk_status(blk_status_t status);
+/* Any context. */
+void vhost_blk_end_io(struct bio *bio);
+/* vstor_ops->finish() */
+u32 vhost_blk_finish(struct vstor_cmd *cmd, bool discard);
+
+#endif /* _VHOST_BLK_H */
