@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# testbed guest: L2, called inside L1.
+
+guest_usage()
+{
+	cat >&2 <<-'EOF'
+	usage: scripts/testbed guest [QEMU OPTIONS] -- COMMAND...   (inside L1)
+	Boots L2 with these options and runs COMMAND in it. The options come after the
+	testbed's own, so that -smp, -m and the like can be given again. From the
+	environment: GUEST_QEMU, the QEMU binary (default: the patched one);
+	GUEST_TIMEOUT in seconds (default 600); GUEST_DIR, a folder for this run's
+	files (default: a new one under /tmp); GUEST_BOOT=disk, let the firmware find
+	a kernel, which needs testbed.level=l2 testbed.lower=root on its command line.
+	Exits with COMMAND's status; 128 when L2 was lost.
+	EOF
+	exit 2
+}
+
+guest_options()
+{
+	guest_qemu=()
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		guest_qemu+=("$1")
+		shift
+	done
+	[ $# -gt 1 ] || guest_usage
+	shift
+	guest_command=("$@")
+}
+
+testbed_guest()
+{
+	guest_options "$@"
+	[ -e /run/testbed-l1 ] || die "testbed guest runs inside L1: scripts/testbed run -- scripts/testbed guest ..."
+	[ -w /dev/kvm ] || die "L1 has no /dev/kvm: see its dmesg for kvm_amd"
+	vm_vmlinuz=/boot/vmlinuz-$(uname -r)
+	vm_initrd=/project/build/testbed/$(uname -r | cut -d. -f1,2)/initrd
+	mkdir -p "${GUEST_DIR:=$(mktemp -d /tmp/guest.XXXXXX)}"
+	vm_begin "$GUEST_DIR"
+	vm_args=(-M q35 -accel kvm -cpu host -smp 1 -m 1G "${vm_args[@]}")
+	vm_share root /
+	vm_cmdline+=" testbed.level=l2 testbed.lower=root testbed.timeout=${GUEST_TIMEOUT:-600}"
+	vm_command "${guest_command[@]}"
+	vm_args+=("${guest_qemu[@]}")
+	[ "${GUEST_BOOT-}" = disk ] || vm_boot_kernel
+	vm_run "${GUEST_TIMEOUT:-600}" "${GUEST_QEMU:-qemu-system-x86_64}"
+}

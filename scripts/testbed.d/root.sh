@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# The Debian root: compilers, kernels, tools; L1 boots from it read-only, and
+# the modules, QEMU and the tests' programs are built inside it. It is made
+# once for each content of its recipe (make-root, root-sources, packages).
+
+root_suite=trixie
+root_key=$(key_of "$here"/make-root "$here"/root-sources "$here"/packages -- "$root_suite")
+root=$cache/root-$root_key
+
+root_make()
+{
+	bash "$here/make-root" "$root_suite" "$root.partial"
+	mv "$root.partial" "$root"
+}
+
+root_setup()
+{
+	[ -d "$root" ] && return
+	lock "$cache"
+	[ -d "$root" ] && return
+	drop_partial "$cache"
+	step root "making the Debian $root_suite root (from the network, 2 minutes)" root_make
+}
+
+# in_root_command COMMAND...: puts into the array in_root what runs COMMAND in
+# the root, with the checkout at /project and the cache at /cache. The mounts
+# live in a mount namespace and go with COMMAND, however it ends, so that
+# nothing of them is ever left on the host.
+in_root_command()
+{
+	in_root=(unshare --mount --pid --fork --kill-child --
+		bash "$here/enter-root" "$root" "$top" "$cache" "${run_share-}" "$@")
+}
+
+in_root()
+{
+	local in_root
+
+	in_root_command "$@"
+	"${in_root[@]}"
+}

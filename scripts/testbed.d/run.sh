@@ -1,0 +1,142 @@
+# shellcheck shell=bash
+# testbed run, testbed shell: L1.
+
+run_usage()
+{
+	cat >&2 <<-'EOF'
+	usage: scripts/testbed run [OPTION]... -- COMMAND...
+	  --kernel V    the kernel of L1: 6.12 (the default)
+	  --icount      count instructions: guest time = instructions executed
+	  --smp N       vCPUs (default 2)
+	  --mem M       memory (default 6G)
+	  --disk SPEC   an NVMe controller with a namespace; may be repeated. SPEC is a
+	                size, then options: 1G,ns=2,lbs=4096,pi=1 (ns: namespaces,
+	                lbs: block size, pi: T10 PI type with 8 bytes of metadata)
+	  --share DIR   DIR at /share in L1, read-only
+	  --timeout S   give up after S seconds (default 1800)
+	Exits with COMMAND's status; 128 when L1 was lost.
+	EOF
+	exit 2
+}
+
+run_options()
+{
+	run_version=6.12 run_icount='' run_smp=2 run_mem=6G run_timeout=1800
+	run_disks=() run_share=''
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--kernel)	run_version=${2?} ;;
+		--smp)		run_smp=${2?} ;;
+		--mem)		run_mem=${2?} ;;
+		--disk)		run_disks+=("${2?}") ;;
+		--share)	run_share=$(realpath -e "${2?}") ;;
+		--timeout)	run_timeout=${2?} ;;
+		--icount)	run_icount=1; shift; continue ;;
+		--)		shift; run_command=("$@"); return ;;
+		*)		say "testbed: unknown option '$1'"; run_usage ;;
+		esac
+		shift 2
+	done
+	run_command=()
+}
+
+# run_disk INDEX SPEC: an NVMe controller of L1 with sparse files behind it.
+run_disk()
+{
+	local index=$1 spec=$2 size ns=1 lbs=512 meta="" word n file
+
+	size=${spec%%,*}
+	for word in ${spec//,/ }; do
+		case $word in
+		ns=*)	ns=${word#*=} ;;
+		lbs=*)	lbs=${word#*=} ;;
+		pi=*)	meta=,ms=8,$word ;;
+		"$size") ;;
+		*)	die "--disk: unknown option '$word' in '$spec'" ;;
+		esac
+	done
+	vm_args+=(-device "nvme,id=nvme$index,serial=testbed$index")
+	for n in $(seq "$ns"); do
+		file=disk$index.$n
+		truncate -s "$size" "$vm/$file" || die "--disk: '$size' is no size"
+		vm_args+=(-drive "if=none,id=disk$index.$n,file=$vm_seen/$file,format=raw,cache=unsafe,discard=unmap"
+			-device "nvme-ns,bus=nvme$index,drive=disk$index.$n,nsid=$n,logical_block_size=$lbs,physical_block_size=$lbs$meta")
+	done
+}
+
+# KVM only where the CPU itself says so: a /dev/kvm may exist and yet boot no
+# stock kernel. TESTBED_ACCEL=kvm or tcg overrides.
+run_accel()
+{
+	local accel=tcg
+
+	if grep -qEw -m1 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ]; then
+		accel=kvm
+	fi
+	[ -z "$run_icount" ] || accel=tcg
+	accel=${TESTBED_ACCEL:-$accel}
+	case $accel,$run_icount in
+	kvm,)	vm_args+=(-accel kvm -cpu host) ;;
+	tcg,)	vm_args+=(-accel "tcg,thread=multi,tb-size=1024" -cpu max) ;;
+	tcg,1)	vm_args+=(-accel "tcg,thread=single,tb-size=1024" -cpu max
+			-icount "shift=0,sleep=off") ;;
+	*)	die "TESTBED_ACCEL is tcg or kvm (and tcg with --icount), not '$accel'" ;;
+	esac
+	vm_cmdline+=" testbed.accel=$accel"
+}
+
+# QEMU is the root's own, the same on every host, whatever that has.
+run_l1()
+{
+	local dir index seen=/project/build/testbed status=0
+
+	vm_vmlinuz=/cache/${vmlinuz#"$cache"/}
+	vm_initrd=$seen/$kernel_version/initrd
+	dir=$(mktemp -d "$build/testbed/run.XXXXXX")
+	vm_begin "$dir" "$seen/${dir##*/}"
+	vm_args+=(-M q35 -smp "$run_smp" -m "$run_mem")
+	run_accel
+	vm_share layer "$seen/$kernel_version/layer"
+	vm_share root "/cache/${root##*/}"
+	vm_share project /project
+	vm_share out /project/build/out readonly=off
+	[ -z "$run_share" ] || vm_share share /share
+	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root testbed.timeout=$run_timeout"
+	[ -z "$run_share" ] || vm_cmdline+=" testbed.share=1"
+	for index in "${!run_disks[@]}"; do
+		run_disk "$index" "${run_disks[$index]}"
+	done
+	vm_command "$@"
+	mkdir -p "$build/out"
+	vm_boot_kernel
+	in_root_command /usr/bin/qemu-system-x86_64
+	vm_run "$run_timeout" "${in_root[@]}" || status=$?
+	run_keep
+	return "$status"
+}
+
+# Disks go at once; the logs of the last runs stay, for whoever looks into one.
+run_keep()
+{
+	rm -f "$vm"/disk*
+	find "$build/testbed" -maxdepth 1 -name 'run.*' -printf '%T@ %p\n' | sort -rn |
+		tail -n +21 | cut -d' ' -f2- | xargs -r rm -rf --one-file-system
+}
+
+testbed_run()
+{
+	run_options "$@"
+	[ ${#run_command[@]} -gt 0 ] || run_usage
+	testbed_setup "$run_version"
+	run_l1 "${run_command[@]}"
+}
+
+testbed_shell()
+{
+	run_options "$@"
+	[ ${#run_command[@]} -eq 0 ] || run_usage
+	testbed_setup "$run_version"
+	say "testbed: a shell in L1; leave it with exit"
+	run_timeout=infinity
+	run_l1
+}
