@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# A guest (L2) for shell tests, and QMP to its QEMU. Sourced after tap.sh.
+
+project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
+l2_disk=/dev/nvme0n1
+
+# The NVMe disk of this VM, see tests/guest/testbed, with the module loaded.
+l2_prepare()
+{
+	modprobe -a nvme vhost_blk
+	l2_until 20 test -b $l2_disk || fail "no $l2_disk: boot L1 with --disk"
+	l2_dir=$(mktemp -d)
+	l2_pid=''
+	trap l2_cleanup EXIT
+}
+
+l2_cleanup()
+{
+	[ -z "$l2_pid" ] || kill "$l2_pid" 2>/dev/null || :
+	pkill -f "qmp.*$l2_dir" || :
+	wait
+	rm -rf "$l2_dir"
+}
+
+# l2_until SECONDS COMMAND...: waits until COMMAND succeeds.
+l2_until()
+{
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.2
+	done
+}
+
+# The options of a vhost-blk disk: l2_drive PROPERTIES, into the array drive.
+l2_drive()
+{
+	# shellcheck disable=SC2034 # the caller's
+	drive=(-blockdev "host_device,node-name=disk0,filename=$l2_disk,cache.direct=on"
+		-device "vhost-blk-pci,drive=disk0,id=blk0${1:+,$1}")
+}
+
+# l2_start [QEMU OPTION]... -- COMMAND...: in the background.
+l2_start()
+{
+	rm -rf "$l2_dir/run"
+	GUEST_DIR=$l2_dir/run "$project/scripts/testbed" guest \
+		-qmp "unix:$l2_dir/qmp,server=on,wait=off" "$@" >"$l2_dir/out" 2>&1 &
+	l2_pid=$!
+}
+
+# l2_says LINE [SECONDS]: until the guest has printed it.
+l2_says()
+{
+	l2_until "${2-120}" grep -q "^$1" "$l2_dir/out" && return
+	l2_tell
+	fail "the guest did not say '$1'"
+}
+
+# What is known of the guest, for a test that failed.
+l2_tell()
+{
+	tail -n 15 "$l2_dir/out" "$l2_dir/run/qemu.log" "$l2_dir/run/console.log" 2>/dev/null |
+		sed 's/^/# /'
+}
+
+# The guest's command must have succeeded, and QEMU with it.
+l2_finish()
+{
+	local status=0
+
+	wait "$l2_pid" || status=$?
+	l2_pid=''
+	[ "$status" -eq 0 ] && return
+	l2_tell
+	fail "the guest ended with status $status"
+}
+
+# l2_run: both.
+l2_run()
+{
+	l2_start "$@"
+	l2_finish
+}
+
+# qmp COMMAND [ARGUMENTS]: JSON of the arguments; prints the return value.
+qmp()
+{
+	local answer
+
+	answer=$(printf '%s\n' '{"execute":"qmp_capabilities"}' \
+		"{\"execute\":\"$1\",\"arguments\":${2-"{}"}}" |
+		socat -t 20 - "UNIX-CONNECT:$l2_dir/qmp" | grep -E '"(return|error)"' | sed -n 2p)
+	case $answer in
+	*'"return"'*)	echo "$answer" ;;
+	*)		fail "QMP $1: $answer" ;;
+	esac
+}
