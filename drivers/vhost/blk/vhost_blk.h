@@ -132,7 +132,7 @@ struct vhost_blk {
 	struct vhost_virtqueue *vqs[VHOST_BLK_MAX_QUEUES];
 	struct vhost_blk_vq *queues[VHOST_BLK_MAX_QUEUES];
 	struct vhost_blk_backend *backend;
-	spinlock_t serial_lock;
+	spinlock_t serial_lock; /* serial */
 	u8 serial[VHOST_BLK_SERIAL_BYTES];
 	struct eventfd_ctx *config_call;
 	struct delayed_work config_work;

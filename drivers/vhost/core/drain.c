@@ -53,7 +53,7 @@ void vstor_dev_resume(struct vhost_dev *dev)
 		svq = to_vstor_vq(dev->vqs[i]);
 		vstor_vq_set_stopped(svq, false);
 		/* A kick that came meanwhile found the vq stopped. */
-		if (svq->vq.kick)
+		if (vhost_vq_get_backend(&svq->vq))
 			vstor_vq_poke(svq);
 	}
 }

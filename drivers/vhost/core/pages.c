@@ -92,14 +92,15 @@ EXPORT_SYMBOL_NS_GPL(vstor_bio_add_guest, VHOST_STORAGE);
 void vstor_bio_unpin(struct bio *bio)
 {
 	bool dirty = !op_is_write(bio_op(bio));
+	unsigned long pages;
 	struct bio_vec *bv;
 	int i;
 
 	/* bi_iter has moved on; the table is as it was filled. */
-	for (i = 0, bv = bio->bi_io_vec; i < bio->bi_vcnt; i++, bv++)
-		unpin_user_page_range_dirty_lock(bv->bv_page,
-						 DIV_ROUND_UP(bv->bv_offset + bv->bv_len, PAGE_SIZE),
-						 dirty);
+	for (i = 0, bv = bio->bi_io_vec; i < bio->bi_vcnt; i++, bv++) {
+		pages = DIV_ROUND_UP(bv->bv_offset + bv->bv_len, PAGE_SIZE);
+		unpin_user_page_range_dirty_lock(bv->bv_page, pages, dirty);
+	}
 }
 EXPORT_SYMBOL_NS_GPL(vstor_bio_unpin, VHOST_STORAGE);
 
