@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Request types and what each may carry: VIRTIO 5.2.6. */
+#include <stdio.h>
 #include <string.h>
 
 #include "blk.h"
@@ -62,19 +63,32 @@ TEST(flush_with_a_sector_ok)
 		       VIRTIO_BLK_S_OK, 1);
 }
 
-/* A device with a volatile cache: the flush reaches it. */
+/* The sixteenth number of a disk's stat: flushes that it has completed. */
+static unsigned long flushes(const char *path)
+{
+	unsigned long count = 0;
+	char stat[64];
+	FILE *f;
+
+	snprintf(stat, sizeof(stat), "/sys/block/%s/stat", strrchr(path, '/') + 1);
+	f = fopen(stat, "r");
+	check(f, "%s: %m", stat);
+	for (unsigned int i = 0; i < 16; i++)
+		check_eq(fscanf(f, "%lu", &count), 1);
+	fclose(f);
+	return count;
+}
+
+/* With a volatile cache below, a flush has to get there. */
 TEST(flush_reaches_a_cached_device)
 {
 	struct blk blk = blk_start(&(struct blk_setup){
 		.disk.attributes = "cache_size=4", });
-	unsigned char data[SECTOR], got[SECTOR];
+	unsigned long before = flushes(blk.path);
 
-	fill(data, SECTOR, 2);
-	blk_write(blk.vq, 3, data, SECTOR);
 	blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_FLUSH },
 		   VIRTIO_BLK_S_OK);
-	blk_read(blk.vq, 3, got, SECTOR);
-	check_same(got, data, SECTOR, "the data");
+	check(flushes(blk.path) > before, "the device has seen no flush");
 }
 
 TEST(zero_length_read_ok)
@@ -128,7 +142,8 @@ TEST(write_with_data_in_a_writable_buffer_rejected)
 	check_same(after, before, SECTOR, "the medium");
 }
 
-TEST(write_with_surplus_writable_bytes_rejected)
+/* A status descriptor of 16 bytes: the last one is the status. */
+TEST(write_with_a_wide_status_ok)
 {
 	struct blk blk = blk_start(&(struct blk_setup){});
 	unsigned char data[SECTOR], medium[SECTOR];
@@ -136,10 +151,9 @@ TEST(write_with_surplus_writable_bytes_rejected)
 	fill(data, SECTOR, 4);
 	blk_expect_len(blk.vq, &(struct blk_io){
 			.type = VIRTIO_BLK_T_OUT, .out = data, .out_len = SECTOR,
-			.in_len = 15 }, VIRTIO_BLK_S_IOERR, 0);
+			.in_len = 15 }, VIRTIO_BLK_S_OK, 0);
 	device_read(blk.path, 0, medium, SECTOR);
-	for (unsigned int i = 0; i < SECTOR; i++)
-		check(!medium[i], "byte %u of the medium was changed", i);
+	check_same(medium, data, SECTOR, "the medium");
 }
 
 TEST(read_with_data_in_a_readable_buffer_rejected)

@@ -124,7 +124,14 @@ TEST(data_of_the_other_direction_rejected)
 	check_eq(parse(VIRTIO_BLK_T_IN, 0, 512, 0, &disk, &command), IOERR);
 	check_eq(parse(VIRTIO_BLK_T_IN, 0, 512, 512, &disk, &command), IOERR);
 	check_eq(parse(VIRTIO_BLK_T_OUT, 0, 0, 512, &disk, &command), IOERR);
-	check_eq(parse(VIRTIO_BLK_T_OUT, 0, 512, 1, &disk, &command), IOERR);
+}
+
+TEST(write_with_a_wide_status_ok)
+{
+	struct vhost_blk_command command;
+
+	check_eq(parse(VIRTIO_BLK_T_OUT, 0, 512, 15, &disk, &command), OK);
+	check_eq(command.bytes, 512);
 }
 
 TEST(flush_ignores_the_sector_ok)

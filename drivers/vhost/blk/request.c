@@ -14,15 +14,11 @@ static bool vhost_blk_in_range(const struct vhost_blk_limits *limits,
 	return sectors <= limits->capacity && sector <= limits->capacity - sectors;
 }
 
-/*
- * Data that goes the other way than the type says is a mistake: obeying the
- * type alone would move less than the guest believes.
- */
-static u8 vhost_blk_parse_rw(u64 data, u64 other, u64 sector,
+static u8 vhost_blk_parse_rw(u64 data, u64 sector,
 			     const struct vhost_blk_limits *limits,
 			     struct vhost_blk_command *command)
 {
-	if (other || data > VHOST_BLK_BYTES_MAX)
+	if (data > VHOST_BLK_BYTES_MAX)
 		return VIRTIO_BLK_S_IOERR;
 	if (!vhost_blk_in_range(limits, sector, data))
 		return VIRTIO_BLK_S_IOERR;
@@ -41,13 +37,22 @@ u8 vhost_blk_parse(const struct virtio_blk_outhdr *hdr, u64 out, u64 in,
 	switch (le32_to_cpu((__force __le32)hdr->type)) {
 	case VIRTIO_BLK_T_IN:
 		command->op = VHOST_BLK_READ;
-		return vhost_blk_parse_rw(in, out, sector, limits, command);
+		/* Readable data is a mistake: less would move than it says. */
+		if (out)
+			return VIRTIO_BLK_S_IOERR;
+		return vhost_blk_parse_rw(in, sector, limits, command);
 	case VIRTIO_BLK_T_OUT:
 		command->op = VHOST_BLK_WRITE;
 		/* 5.2.6.2: a read-only device must fail it and write nothing. */
 		if (limits->read_only)
 			return VIRTIO_BLK_S_IOERR;
-		return vhost_blk_parse_rw(out, in, sector, limits, command);
+		/*
+		 * So is data in writable buffers. Beside readable data it is a
+		 * status descriptor of more than a byte, which is no mistake.
+		 */
+		if (in && !out)
+			return VIRTIO_BLK_S_IOERR;
+		return vhost_blk_parse_rw(out, sector, limits, command);
 	case VIRTIO_BLK_T_FLUSH:
 		/* The sector is to be 0 and means nothing. */
 		command->op = VHOST_BLK_FLUSH;

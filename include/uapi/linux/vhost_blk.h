@@ -59,18 +59,21 @@ struct vhost_blk_serial {
  * the caller, whose rights on it are the device's (opened for reading only:
  * the device is read-only), or -1 to detach.
  *
- * Attaching starts every vq whose ring is set up (VHOST_SET_VRING_ADDR), and
- * looks at its ring at once, so a kick that came earlier is not lost. A second
- * call exchanges the backend, and starts vqs that were set up since.
+ * Attaching starts every vq whose ring is set up (VHOST_SET_VRING_ADDR with
+ * addresses other than 0), and looks at its ring at once, so a kick that came
+ * earlier is not lost. A second call exchanges the backend, and starts vqs that
+ * were set up since. Rings and indices outlive a detach: after another attach
+ * the vq goes on where it was.
  * Detaching, and exchanging, first wait for the requests in flight and push
  * their used entries; when the call returns nothing is written to guest memory
  * or to the old backend any more.
  *
  * Errors: EBADF (fd is not open, or not open for reading), ENOTBLK (not a
- * block device), EINVAL (index is not 0; a vq has more than
- * VHOST_BLK_MAX_QUEUE_SIZE entries; VIRTIO_F_VERSION_1 was not negotiated),
- * EFAULT (no vq is set up, or a ring lies outside the memory table), ENOMEM,
- * EPERM (the caller is not the owner).
+ * block device), EOPNOTSUPP (a zoned one), EINVAL (index is not 0; a vq has
+ * more than VHOST_BLK_MAX_QUEUE_SIZE entries; VIRTIO_F_VERSION_1 was not
+ * negotiated), EFAULT (no vq is set up, or a ring is not in the owner's address
+ * range), EIO and the like (what the host's cache held for the device could not
+ * be written), ENOMEM, EPERM (the caller is not the owner).
  */
 #define VHOST_BLK_SET_BACKEND	_IOW(VHOST_VIRTIO, 0x50, struct vhost_vring_file)
 
@@ -78,7 +81,7 @@ struct vhost_blk_serial {
  * Describe a backend, see struct vhost_blk_config. Allowed in every state, no
  * owner needed.
  *
- * Errors: EBADF, ENOTBLK (as above), EINVAL (flags), ENODEV (fd is -1 and
+ * Errors: EBADF, ENOTBLK, EOPNOTSUPP (as above), EINVAL (flags), ENODEV (fd is -1 and
  * nothing is attached), EFAULT.
  */
 #define VHOST_BLK_GET_CONFIG	_IOWR(VHOST_VIRTIO, 0x51, struct vhost_blk_config)
