@@ -41,7 +41,7 @@ demo: ## set everything up, then show a guest using vhost_blk
 	$(Q)scripts/demo
 
 check: ## set everything up, then run all tests
-	$(Q)scripts/check --kernel $(KERNEL) $(T)
+	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(T)
 
 clean: ## remove build/ (scripts/testbed clean: the cache too)
 	$(Q)rm -rf build

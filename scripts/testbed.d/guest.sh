@@ -43,5 +43,5 @@ testbed_guest()
 	vm_command "${guest_command[@]}"
 	vm_args+=("${guest_qemu[@]}")
 	[ "${GUEST_BOOT-}" = disk ] || vm_boot_kernel
-	vm_run "${GUEST_TIMEOUT:-600}" "${GUEST_QEMU:-qemu-system-x86_64}"
+	vm_run "${GUEST_TIMEOUT:-600}" "${GUEST_QEMU:-qemu-system-x86_64}" || exit
 }

@@ -32,6 +32,7 @@ run_options()
 		--share)	run_share=$(realpath -e "${2?}") ;;
 		--timeout)	run_timeout=${2?} ;;
 		--icount)	run_icount=1; shift; continue ;;
+		--debug)	die "the debug kernel is not in the testbed yet" ;;
 		--)		shift; run_command=("$@"); return ;;
 		*)		say "testbed: unknown option '$1'"; run_usage ;;
 		esac
@@ -128,7 +129,7 @@ testbed_run()
 	run_options "$@"
 	[ ${#run_command[@]} -gt 0 ] || run_usage
 	testbed_setup "$run_version"
-	run_l1 "${run_command[@]}"
+	run_l1 "${run_command[@]}" || exit
 }
 
 testbed_shell()
@@ -138,5 +139,5 @@ testbed_shell()
 	testbed_setup "$run_version"
 	say "testbed: a shell in L1; leave it with exit"
 	run_timeout=infinity
-	run_l1
+	run_l1 || exit
 }
