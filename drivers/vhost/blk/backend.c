@@ -30,7 +30,7 @@ static int vhost_blk_backend_check(struct file *file)
 	if (!S_ISBLK(file_inode(file)->i_mode))
 		return -ENOTBLK;
 	if (bdev_is_zoned(file_bdev(file))) {
-		pr_warn("%pg is zoned, which is not supported yet\n", file_bdev(file));
+		pr_warn_ratelimited("%pg is zoned, which is not supported yet\n", file_bdev(file));
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -105,7 +105,7 @@ static int vhost_blk_vq_check(struct vhost_virtqueue *vq)
 	return r;
 }
 
-/* All is checked before anything changes: EFAULT where nothing is set up. */
+/* What can be checked before anything changes: EFAULT where nothing is set up. */
 static int vhost_blk_check(struct vhost_blk *blk)
 {
 	int i, r, ready = 0;
@@ -149,18 +149,27 @@ static void vhost_blk_vq_detach(struct vhost_blk_vq *bq)
 	mutex_unlock(&vq->mutex);
 }
 
-void vhost_blk_detach(struct vhost_blk *blk)
+/* The vqs stand still: vstor_dev_stop(). */
+static void vhost_blk_drop_backend(struct vhost_blk *blk)
 {
 	int i;
 
 	if (!blk->backend)
 		return;
-	vstor_dev_stop(&blk->dev);
+
 	for (i = 0; i < VHOST_BLK_MAX_QUEUES; i++)
 		vhost_blk_vq_detach(blk->queues[i]);
 	vhost_blk_sync_cache(blk->backend);
 	vhost_blk_backend_close(blk->backend);
 	blk->backend = NULL;
+}
+
+void vhost_blk_detach(struct vhost_blk *blk)
+{
+	if (!blk->backend)
+		return;
+	vstor_dev_stop(&blk->dev);
+	vhost_blk_drop_backend(blk);
 }
 
 /* Starts every vq that is set up. They stand still until vstor_dev_resume(). */
@@ -177,21 +186,25 @@ static int vhost_blk_attach(struct vhost_blk *blk, struct vhost_blk_backend *bac
 			r = vhost_blk_vq_attach(blk->queues[i], backend);
 		mutex_unlock(&vq->mutex);
 	}
-	/* Also on failure, so that detaching undoes what was started. */
+	/* Also on failure, so that dropping it undoes what was started. */
 	blk->backend = backend;
 	return r;
 }
 
-/* Detaches what is there, then attaches @backend unless it is NULL. */
+/*
+ * Drops what is there, then attaches @backend unless it is NULL. No vq runs
+ * before all of them have been started, the first time either.
+ */
 static long vhost_blk_exchange(struct vhost_blk *blk, struct vhost_blk_backend *backend)
 {
 	long r = 0;
 
-	vhost_blk_detach(blk);
+	vstor_dev_stop(&blk->dev);
+	vhost_blk_drop_backend(blk);
 	if (backend) {
 		r = vhost_blk_attach(blk, backend);
 		if (r)
-			vhost_blk_detach(blk);
+			vhost_blk_drop_backend(blk);
 	}
 	vstor_dev_resume(&blk->dev);
 	vhost_blk_config_start(blk);

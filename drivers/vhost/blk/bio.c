@@ -6,11 +6,17 @@
 #include <linux/slab.h>
 #include "vhost_blk.h"
 
-static blk_opf_t vhost_blk_opf(const struct vhost_blk_command *command)
+static blk_opf_t vhost_blk_opf(struct vhost_virtqueue *vq,
+			       const struct vhost_blk_command *command)
 {
-	if (command->op == VHOST_BLK_WRITE)
-		return REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
-	return REQ_OP_READ;
+	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
+
+	if (command->op != VHOST_BLK_WRITE)
+		return REQ_OP_READ;
+	/* VIRTIO 5.2.6.2: the writes of a driver that cannot flush are stable. */
+	if (!vhost_has_feature(vq, VIRTIO_BLK_F_FLUSH))
+		opf |= REQ_FUA;
+	return opf;
 }
 
 /* The embedded bio for a small request, else one that is allocated. */
@@ -191,7 +197,7 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req,
 	struct vhost_blk_fill fill = {
 		.req = req,
 		.backend = backend,
-		.opf = vhost_blk_opf(command),
+		.opf = vhost_blk_opf(&req->cmd.svq->vq, command),
 		.sector = command->sector,
 	};
 	size_t len = command->bytes;

@@ -61,7 +61,8 @@ struct vstor_ops {
  * @done: commands that the device has finished, newest first
  * @done_work: drains @done in the vq's worker
  * @in_flight: commands taken and not yet finished
- * @drained: woken when @done gets an entry, for whoever waits in drain.c
+ * @drained: woken when @done gets an entry and when commands were finished, for
+ *	whoever waits in drain.c
  * @stopped: no intake: an ioctl is changing what the worker relies on
  * @broken: no intake until the next start: the guest broke the ring's rules
  * @starved: intake stopped for want of a free command, completion restarts it

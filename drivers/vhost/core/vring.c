@@ -49,7 +49,7 @@ static ssize_t vstor_vq_take(struct vstor_vq *svq)
 	if (bytes == -EAGAIN)
 		vhost_discard_vq_desc(vq, 1);
 	else if (bytes < 0)
-		vstor_vq_break(svq, "no room for an answer");
+		vstor_vq_break(svq, "a request that cannot be answered");
 	return bytes;
 }
 
@@ -172,7 +172,10 @@ void vstor_vq_complete(struct vstor_vq *svq)
 	}
 	if (n && !discard)
 		vstor_vq_push(svq, n);
-	if (done && svq->starved) {
+	/* drain.c may wait for the last one; vstor_cmd_done() woke it too early. */
+	if (n && wq_has_sleeper(&svq->drained))
+		wake_up(&svq->drained);
+	if (n && svq->starved) {
 		svq->starved = false;
 		vstor_vq_poke(svq);
 	}

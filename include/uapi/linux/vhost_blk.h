@@ -73,7 +73,9 @@ struct vhost_blk_serial {
  * more than VHOST_BLK_MAX_QUEUE_SIZE entries; VIRTIO_F_VERSION_1 was not
  * negotiated), EFAULT (no vq is set up, or a ring is not in the owner's address
  * range), EIO and the like (what the host's cache held for the device could not
- * be written), ENOMEM, EPERM (the caller is not the owner).
+ * be written), ENOMEM, EPERM (the caller is not the owner). After ENOMEM, and
+ * where the used ring or the host's cache cannot be written, nothing is attached
+ * any more; after the others all is as it was.
  */
 #define VHOST_BLK_SET_BACKEND	_IOW(VHOST_VIRTIO, 0x50, struct vhost_vring_file)
 
