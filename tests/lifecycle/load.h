@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * I/O in flight, for tests of what happens to it: requests that each have a
+ * place in the guest's memory and on the disk of their own, so that one that is
+ * lost, doubled or torn shows.
+ */
+#ifndef TESTS_LIFECYCLE_LOAD_H
+#define TESTS_LIFECYCLE_LOAD_H
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blk.h"
+#include "tap.h"
+
+/* Bytes of a request, unless a test wants others. */
+#define LOAD_BYTES 4096
+#define LOAD_SEGMENT (128u * 1024)
+#define LOAD_SEGMENTS 300
+
+struct load_slot {
+	uint64_t gpa;		/* of the data; header and status lie at meta */
+	uint64_t meta;
+	uint64_t sector;
+	uint64_t on_disk;	/* seed of what is there, or will be */
+	bool write;
+	bool busy;
+};
+
+/* The requests of a queue. */
+struct load {
+	struct vq *vq;
+	struct load_slot *slots;
+	unsigned int n;
+	uint32_t bytes;
+	unsigned int region;	/* of the data */
+	unsigned long sent, done;
+	unsigned int of_head[1024];
+};
+
+/* A disk of which every request takes that long before its data moves. */
+static inline const char *slow_disk_over(const char *lower, unsigned int ms)
+{
+	char table[200];
+
+	run_command("modprobe dm_delay");
+	snprintf(table, sizeof(table), "0 %llu delay %s 0 %u\\n",
+		 (unsigned long long)device_sectors(lower), lower, ms);
+	return dm_new(table);
+}
+
+static inline const char *slow_disk(unsigned int mb, unsigned int ms)
+{
+	return slow_disk_over(nullb_new(&(struct nullb){ .mb = mb }), ms);
+}
+
+/* A device over that disk, otherwise as blk_setup has it. */
+static inline struct blk load_start(const char *path, unsigned int queues)
+{
+	return blk_start(&(struct blk_setup){ .path = path, .queues = queues });
+}
+
+/* Places for n requests of that many bytes, offset bytes past a page. */
+static inline struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
+				      unsigned int region, unsigned int offset)
+{
+	struct load l = { .vq = vq, .n = n, .bytes = bytes, .region = region };
+
+	l.slots = calloc(n, sizeof(*l.slots));
+	for (unsigned int i = 0; i < n; i++) {
+		struct load_slot *s = &l.slots[i];
+
+		s->gpa = guest_alloc_in(&vq->dev->mem, region, bytes, GUEST_PAGE, offset);
+		s->meta = guest_alloc(&vq->dev->mem, BLK_HEADER + 1, 16);
+		s->sector = ((uint64_t)vq->index * n + i) * (bytes / SECTOR);
+	}
+	return l;
+}
+
+static inline struct load load_new(struct vq *vq, unsigned int n)
+{
+	return load_new_at(vq, n, LOAD_BYTES, 0, 0);
+}
+
+static inline void *load_data(const struct load *l, const struct load_slot *s)
+{
+	return guest_ptr(&l->vq->dev->mem, s->gpa, l->bytes);
+}
+
+static inline uint8_t *load_status(const struct load *l, const struct load_slot *s)
+{
+	return guest_ptr(&l->vq->dev->mem, s->meta + BLK_HEADER, 1);
+}
+
+/* Adds a request to the ring; seed is what a write puts on the disk. */
+static inline void load_put(struct load *l, unsigned int i, bool write, uint64_t seed)
+{
+	struct load_slot *s = &l->slots[i];
+	struct virtio_blk_outhdr h = {
+		.type = htole32(write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN),
+		.sector = htole64(s->sector),
+	};
+	static struct seg segs[LOAD_SEGMENTS];
+	unsigned int n = 0;
+	uint32_t at, part;
+
+	check(!s->busy, "the test uses a place twice");
+	memcpy(guest_ptr(&l->vq->dev->mem, s->meta, BLK_HEADER), &h, BLK_HEADER);
+	*load_status(l, s) = BLK_NO_STATUS;
+	segs[n++] = (struct seg){ s->meta, BLK_HEADER, false };
+	for (at = 0; at < l->bytes; at += part) {
+		part = l->bytes - at < LOAD_SEGMENT ? l->bytes - at : LOAD_SEGMENT;
+		segs[n++] = (struct seg){ s->gpa + at, part, !write };
+	}
+	segs[n++] = (struct seg){ s->meta + BLK_HEADER, 1, true };
+	if (write) {
+		fill(load_data(l, s), l->bytes, seed);
+		s->on_disk = seed;
+	} else {
+		memset(load_data(l, s), BLK_UNTOUCHED, l->bytes);
+	}
+	s->write = write;
+	s->busy = true;
+	l->of_head[vq_add(l->vq, segs, n, n > 3 ? 0 : VQ_DIRECT)] = i;
+	l->sent++;
+}
+
+static inline void load_send(struct load *l)
+{
+	vq_publish(l->vq);
+	vq_kick(l->vq);
+}
+
+/* All places at once: writes, or reads. */
+static inline void load_put_all(struct load *l, bool write, uint64_t seed)
+{
+	for (unsigned int i = 0; i < l->n; i++)
+		load_put(l, i, write, seed + i);
+	load_send(l);
+}
+
+static inline void load_check_data(const struct load *l, const struct load_slot *s)
+{
+	unsigned char *want = malloc(l->bytes);
+
+	fill(want, l->bytes, s->on_disk);
+	check_same(load_data(l, s), want, l->bytes, "a read");
+	free(want);
+}
+
+/* A used entry came: it must be of a request that is out, and end it. */
+static inline void load_take(struct load *l, struct used u, int status)
+{
+	struct load_slot *s = &l->slots[l->of_head[u.head]];
+	uint8_t got = *load_status(l, s);
+
+	check(s->busy, "queue %u: a request came back twice", l->vq->index);
+	s->busy = false;
+	l->done++;
+	if (status < 0) {
+		check(got != BLK_NO_STATUS, "no status byte was written");
+		return;
+	}
+	check(got == status, "queue %u, sector %llu: status %u, expected %d", l->vq->index,
+	      (unsigned long long)s->sector, got, status);
+	if (!s->write && got == VIRTIO_BLK_S_OK)
+		load_check_data(l, s);
+}
+
+/* Takes what is in the used ring, without waiting. */
+static inline unsigned int load_collect(struct load *l, int status)
+{
+	unsigned int n = 0;
+	struct used u;
+
+	for (; vq_pop(l->vq, &u); n++)
+		load_take(l, u, status);
+	return n;
+}
+
+/* Waits for all that is out. A status of -1 stands for any. */
+static inline void load_finish_as(struct load *l, int status)
+{
+	while (l->done < l->sent)
+		load_take(l, vq_get(l->vq), status);
+	check(vq_used_idx(l->vq) == l->vq->last_used, "queue %u: used entries too many",
+	      l->vq->index);
+}
+
+static inline void load_finish(struct load *l)
+{
+	load_finish_as(l, VIRTIO_BLK_S_OK);
+}
+
+/* Waits until the device has taken all that was published. */
+static inline void load_wait_taken(const struct load *l)
+{
+	uint64_t end = now_ms() + VQ_WAIT_MS;
+
+	while ((uint16_t)vq_get_base(l->vq) != l->vq->published_idx) {
+		check(now_ms() < end, "queue %u: requests stay in the ring", l->vq->index);
+		sleep_ms(1);
+	}
+}
+
+/* How many the device has taken and not answered; at least, it may go down. */
+static inline unsigned int load_in_flight(const struct load *l)
+{
+	uint16_t taken = vq_get_base(l->vq);
+
+	return (uint16_t)(taken - vq_used_idx(l->vq));
+}
+
+/* For each of several queues. */
+static inline void loads_put_all(struct load *l, unsigned int n, bool write, uint64_t seed)
+{
+	for (unsigned int i = 0; i < n; i++)
+		load_put_all(&l[i], write, seed + 1000 * i);
+	for (unsigned int i = 0; i < n; i++)
+		load_wait_taken(&l[i]);
+}
+
+static inline unsigned int loads_in_flight(const struct load *l, unsigned int n)
+{
+	unsigned int sum = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		sum += load_in_flight(&l[i]);
+	return sum;
+}
+
+static inline void loads_finish(struct load *l, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		load_finish(&l[i]);
+}
+
+/* All that was taken is in the used ring. */
+static inline void loads_check_drained(const struct load *l, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		check(!load_in_flight(&l[i]), "queue %u: %u requests were taken and not answered",
+		      l[i].vq->index, load_in_flight(&l[i]));
+}
+
+/* What the disk holds is what was written last. */
+static inline void load_check_disk(const struct load *l, const char *path)
+{
+	unsigned char *got = malloc(l->bytes), *want = malloc(l->bytes);
+
+	for (unsigned int i = 0; i < l->n; i++) {
+		fill(want, l->bytes, l->slots[i].on_disk);
+		device_read(path, l->slots[i].sector * SECTOR, got, l->bytes);
+		check_same(got, want, l->bytes, "the disk");
+	}
+	free(got);
+	free(want);
+}
+
+/* Puts onto the disk what reads are to find. */
+static inline void load_prefill(struct load *l, const char *path, uint64_t seed)
+{
+	unsigned char *data = malloc(l->bytes);
+
+	for (unsigned int i = 0; i < l->n; i++) {
+		l->slots[i].on_disk = seed + i;
+		fill(data, l->bytes, seed + i);
+		device_write(path, l->slots[i].sector * SECTOR, data, l->bytes);
+	}
+	free(data);
+}
+
+/* Memory as it is, and that it stays so for a time. */
+struct snapshot {
+	const void *at;
+	void *copy;
+	size_t len;
+};
+
+static inline struct snapshot snapshot_take(const void *at, size_t len)
+{
+	struct snapshot s = { at, malloc(len), len };
+
+	memcpy(s.copy, at, len);
+	return s;
+}
+
+static inline void snapshot_check(const struct snapshot *s, unsigned int ms, const char *what)
+{
+	sleep_ms(ms);
+	check_same(s->at, s->copy, s->len, what);
+	free(s->copy);
+}
+
+/* The kernel's counts: pages that are pinned, users of the module. */
+static inline long pages_pinned(void)
+{
+	long sum = 0, value;
+	char name[64];
+	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");
+
+	if (f) {
+		fputs("1", f);
+		fclose(f);
+	}
+	f = fopen("/proc/vmstat", "r");
+	check(f, "/proc/vmstat: %m");
+	while (fscanf(f, "%63s %ld", name, &value) == 2) {
+		if (!strcmp(name, "nr_foll_pin_acquired"))
+			sum += value;
+		if (!strcmp(name, "nr_foll_pin_released"))
+			sum -= value;
+	}
+	fclose(f);
+	return sum;
+}
+
+static inline int module_users(void)
+{
+	FILE *f = fopen("/sys/module/vhost_blk/refcnt", "r");
+	int users = -1;
+
+	check(f && fscanf(f, "%d", &users) == 1, "no reference count of vhost_blk: %m");
+	fclose(f);
+	return users;
+}
+
+/* The device and the pages must be let go of within a time. */
+static inline void check_released(long pins, unsigned int ms)
+{
+	uint64_t end = now_ms() + ms;
+
+	while (module_users() || pages_pinned() != pins) {
+		check(now_ms() < end, "after %u ms the module has %d users, %ld pages stay pinned",
+		      ms, module_users(), pages_pinned() - pins);
+		sleep_ms(20);
+	}
+}
+
+/* dmsetup knows a device by its name, tests by its node /dev/dm-N. */
+static inline const char *dm_name_of(const char *path)
+{
+	static char name[64];
+	char attribute[96];
+	FILE *f;
+
+	snprintf(attribute, sizeof(attribute), "/sys/block/%s/dm/name", strrchr(path, '/') + 1);
+	f = fopen(attribute, "r");
+	check(f && fgets(name, sizeof(name), f), "%s: %m", attribute);
+	fclose(f);
+	name[strcspn(name, "\n")] = 0;
+	return name;
+}
+
+/* What a suspended disk is given waits, all of it and as long as it takes. */
+static inline void disk_suspend(const char *path)
+{
+	run_command("dmsetup --noudevsync suspend %s", dm_name_of(path));
+}
+
+static inline void disk_resume(const char *path)
+{
+	run_command("dmsetup --noudevsync resume %s", dm_name_of(path));
+}
+
+/* In the background, in half a second. */
+static inline void disk_resume_soon(const char *path)
+{
+	run_command("(sleep 0.5; dmsetup --noudevsync resume %s) &", dm_name_of(path));
+}
+
+/* Removing a device that anybody has open fails. */
+static inline void check_dm_is_free(const char *path)
+{
+	run_command("dmsetup --noudevsync remove %s", dm_name_of(path));
+}
+
+#endif
