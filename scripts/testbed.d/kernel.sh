@@ -46,7 +46,8 @@ tests_make()
 	in_root make -C /project/tests --no-print-directory
 }
 
-# What depmod must see: the distribution's modules, ours under updates/.
+# What depmod must see: the distribution's modules, ours under updates/. A layer
+# never changes: a machine may be running on it.
 layer_make()
 {
 	local partial=$kbuild/layer.partial
@@ -62,9 +63,10 @@ layer_make()
 	in_root depmod -b "/project/build/testbed/$kernel_version/layer.partial/usr" "$release"
 	rm "$modules/kernel"
 	cp -r "$qemu"/usr/local "$partial/usr/"
-	rm -rf "$kbuild/layer"
-	mv "$partial" "$kbuild/layer"
-	echo "$layer_key" >"$kbuild/layer.key"
+	mv "$partial" "$layer"
+	# The last few stay, for machines that run on them.
+	find "$kbuild" -maxdepth 1 -name 'layer-*' -printf '%T@ %p\n' | sort -rn |
+		tail -n +5 | cut -d' ' -f2- | xargs -r rm -rf --one-file-system
 }
 
 kernel_setup()
@@ -76,7 +78,7 @@ kernel_setup()
 	initrd_key=$(key_of "$here"/{build-initrd,initrd-init,vm-init} -- "$release" "$root_key")
 	[ "$(cat "$kbuild/initrd.key" 2>/dev/null)" = "$initrd_key" ] ||
 		step initrd "making the initrd" initrd_make
-	layer_key=$(key_of "$build/modules/$release"/*.ko "$here"/kernel.sh -- "$qemu_key" "$root_key")
-	[ "$(cat "$kbuild/layer.key" 2>/dev/null)" = "$layer_key" ] ||
-		step layer "laying out what is ours" layer_make
+	layer_key=$(key_of "$build/modules/$release"/*.ko -- "$qemu_key" "$root_key")
+	layer=$kbuild/layer-$layer_key
+	[ -d "$layer" ] || step layer "laying out what is ours" layer_make
 }

@@ -97,7 +97,7 @@ run_l1()
 	vm_begin "$dir" "$seen/${dir##*/}"
 	vm_args+=(-M q35 -smp "$run_smp" -m "$run_mem")
 	run_accel
-	vm_share layer "$seen/$kernel_version/layer"
+	vm_share layer "$seen/$kernel_version/${layer##*/}"
 	vm_share root "/cache/${root##*/}"
 	vm_share project /project
 	vm_share out /project/build/out readonly=off
