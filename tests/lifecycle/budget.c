@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* More at once than the device binds memory for; row 8 of the bug list. */
+#include <string.h>
 #include <sys/mman.h>
 
 #include "load.h"
+#include "tap.h"
 
 #define SEGMENT (128u << 10)
 #define SEGMENTS 254

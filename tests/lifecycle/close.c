@@ -4,12 +4,18 @@
  * program, each with I/O in flight. The owner is a child of the test, which
  * looks on from outside.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "load.h"
+#include "tap.h"
 
 #define QUEUES 4
 #define MEMORY (16ull << 20)

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VHOST_BLK_SET_CONFIG_CALL: the capacity changes while the device is in use. */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include "load.h"
+#include "tap.h"
 
 /* A second is promised; an emulated machine may be late. */
 #define CHANGE_MS 2500

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The disk under the device fails, vanishes, or becomes another. */
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "load.h"
+#include "tap.h"
 
 #define NULLB "/sys/kernel/config/nullb/vst0"
 #define QUEUES 4

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Another backend in the place of one that is in use. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "load.h"
+#include "tap.h"
 
 #define QUEUES 4
 

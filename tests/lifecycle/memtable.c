@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The guest's memory exchanged, or taken away, while the device works on it. */
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "load.h"
+#include "tap.h"
 
 #define DATA_GPA 0x80000000ull
 #define DATA_SIZE (4ull << 20)

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Opening, owning, and who may do what. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "load.h"
+#include "tap.h"
 
 /* For reload, too: all there is to an I/O. */
 TEST(one_request)

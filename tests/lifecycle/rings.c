@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The ioctls of a ring that is in use, and its eventfds; rows 9 and 10. */
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "load.h"
+#include "tap.h"
 
 static int new_event(void)
 {

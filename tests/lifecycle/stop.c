@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VHOST_BLK_SET_BACKEND -1, and what becomes of the requests. */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "load.h"
+#include "tap.h"
 
 #define QUEUES 4
 #define DELAY_MS 700

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VHOST_NEW_WORKER and its kin. */
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 
 #include "load.h"
+#include "tap.h"
 
 #define QUEUES 4
 

@@ -1,50 +1,16 @@
-/* SPDX-License-Identifier: GPL-2.0 */
-/*
- * I/O in flight, for tests of what happens to it: requests that each have a
- * place in the guest's memory and on the disk of their own, so that one that is
- * lost, doubled or torn shows.
- */
-#ifndef TESTS_LIFECYCLE_LOAD_H
-#define TESTS_LIFECYCLE_LOAD_H
-
+// SPDX-License-Identifier: GPL-2.0
+/* Requests in flight: see load.h. */
 #include <endian.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "blk.h"
+#include "load.h"
 #include "tap.h"
 
-/* Bytes of a request, unless a test wants others. */
-#define LOAD_BYTES 4096
-#define LOAD_SEGMENT (128u * 1024)
-#define LOAD_SEGMENTS 300
-
-struct load_slot {
-	uint64_t gpa;		/* of the data; header and status lie at meta */
-	uint64_t meta;
-	uint64_t sector;
-	uint64_t on_disk;	/* seed of what is there, or will be */
-	bool write;
-	bool busy;
-};
-
-/* The requests of a queue. */
-struct load {
-	struct vq *vq;
-	struct load_slot *slots;
-	unsigned int n;
-	uint32_t bytes;
-	unsigned int region;	/* of the data */
-	unsigned long sent, done;
-	unsigned int of_head[1024];
-};
-
-/* A disk of which every request takes that long before its data moves. */
-static inline const char *slow_disk_over(const char *lower, unsigned int ms)
+const char *slow_disk_over(const char *lower, unsigned int ms)
 {
 	char table[200];
 
@@ -54,20 +20,18 @@ static inline const char *slow_disk_over(const char *lower, unsigned int ms)
 	return dm_new(table);
 }
 
-static inline const char *slow_disk(unsigned int mb, unsigned int ms)
+const char *slow_disk(unsigned int mb, unsigned int ms)
 {
 	return slow_disk_over(nullb_new(&(struct nullb){ .mb = mb }), ms);
 }
 
-/* A device over that disk, otherwise as blk_setup has it. */
-static inline struct blk load_start(const char *path, unsigned int queues)
+struct blk load_start(const char *path, unsigned int queues)
 {
 	return blk_start(&(struct blk_setup){ .path = path, .queues = queues });
 }
 
-/* Places for n requests of that many bytes, offset bytes past a page. */
-static inline struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
-				      unsigned int region, unsigned int offset)
+struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
+			unsigned int region, unsigned int offset)
 {
 	struct load l = { .vq = vq, .n = n, .bytes = bytes, .region = region };
 
@@ -82,23 +46,22 @@ static inline struct load load_new_at(struct vq *vq, unsigned int n, uint32_t by
 	return l;
 }
 
-static inline struct load load_new(struct vq *vq, unsigned int n)
+struct load load_new(struct vq *vq, unsigned int n)
 {
 	return load_new_at(vq, n, LOAD_BYTES, 0, 0);
 }
 
-static inline void *load_data(const struct load *l, const struct load_slot *s)
+void *load_data(const struct load *l, const struct load_slot *s)
 {
 	return guest_ptr(&l->vq->dev->mem, s->gpa, l->bytes);
 }
 
-static inline uint8_t *load_status(const struct load *l, const struct load_slot *s)
+uint8_t *load_status(const struct load *l, const struct load_slot *s)
 {
 	return guest_ptr(&l->vq->dev->mem, s->meta + BLK_HEADER, 1);
 }
 
-/* Adds a request to the ring; seed is what a write puts on the disk. */
-static inline void load_put(struct load *l, unsigned int i, bool write, uint64_t seed)
+void load_put(struct load *l, unsigned int i, bool write, uint64_t seed)
 {
 	struct load_slot *s = &l->slots[i];
 	struct virtio_blk_outhdr h = {
@@ -130,21 +93,20 @@ static inline void load_put(struct load *l, unsigned int i, bool write, uint64_t
 	l->sent++;
 }
 
-static inline void load_send(struct load *l)
+void load_send(struct load *l)
 {
 	vq_publish(l->vq);
 	vq_kick(l->vq);
 }
 
-/* All places at once: writes, or reads. */
-static inline void load_put_all(struct load *l, bool write, uint64_t seed)
+void load_put_all(struct load *l, bool write, uint64_t seed)
 {
 	for (unsigned int i = 0; i < l->n; i++)
 		load_put(l, i, write, seed + i);
 	load_send(l);
 }
 
-static inline void load_check_data(const struct load *l, const struct load_slot *s)
+void load_check_data(const struct load *l, const struct load_slot *s)
 {
 	unsigned char *want = malloc(l->bytes);
 
@@ -153,8 +115,7 @@ static inline void load_check_data(const struct load *l, const struct load_slot 
 	free(want);
 }
 
-/* A used entry came: it must be of a request that is out, and end it. */
-static inline void load_take(struct load *l, struct used u, int status)
+void load_take(struct load *l, struct used u, int status)
 {
 	struct load_slot *s = &l->slots[l->of_head[u.head]];
 	uint8_t got = *load_status(l, s);
@@ -172,8 +133,7 @@ static inline void load_take(struct load *l, struct used u, int status)
 		load_check_data(l, s);
 }
 
-/* Takes what is in the used ring, without waiting. */
-static inline unsigned int load_collect(struct load *l, int status)
+unsigned int load_collect(struct load *l, int status)
 {
 	unsigned int n = 0;
 	struct used u;
@@ -183,8 +143,7 @@ static inline unsigned int load_collect(struct load *l, int status)
 	return n;
 }
 
-/* Waits for all that is out. A status of -1 stands for any. */
-static inline void load_finish_as(struct load *l, int status)
+void load_finish_as(struct load *l, int status)
 {
 	while (l->done < l->sent)
 		load_take(l, vq_get(l->vq), status);
@@ -192,13 +151,12 @@ static inline void load_finish_as(struct load *l, int status)
 	      l->vq->index);
 }
 
-static inline void load_finish(struct load *l)
+void load_finish(struct load *l)
 {
 	load_finish_as(l, VIRTIO_BLK_S_OK);
 }
 
-/* Waits until the device has taken all that was published. */
-static inline void load_wait_taken(const struct load *l)
+void load_wait_taken(const struct load *l)
 {
 	uint64_t end = now_ms() + VQ_WAIT_MS;
 
@@ -208,16 +166,14 @@ static inline void load_wait_taken(const struct load *l)
 	}
 }
 
-/* How many the device has taken and not answered; at least, it may go down. */
-static inline unsigned int load_in_flight(const struct load *l)
+unsigned int load_in_flight(const struct load *l)
 {
 	uint16_t taken = vq_get_base(l->vq);
 
 	return (uint16_t)(taken - vq_used_idx(l->vq));
 }
 
-/* For each of several queues. */
-static inline void loads_put_all(struct load *l, unsigned int n, bool write, uint64_t seed)
+void loads_put_all(struct load *l, unsigned int n, bool write, uint64_t seed)
 {
 	for (unsigned int i = 0; i < n; i++)
 		load_put_all(&l[i], write, seed + 1000 * i);
@@ -225,7 +181,7 @@ static inline void loads_put_all(struct load *l, unsigned int n, bool write, uin
 		load_wait_taken(&l[i]);
 }
 
-static inline unsigned int loads_in_flight(const struct load *l, unsigned int n)
+unsigned int loads_in_flight(const struct load *l, unsigned int n)
 {
 	unsigned int sum = 0;
 
@@ -234,22 +190,20 @@ static inline unsigned int loads_in_flight(const struct load *l, unsigned int n)
 	return sum;
 }
 
-static inline void loads_finish(struct load *l, unsigned int n)
+void loads_finish(struct load *l, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
 		load_finish(&l[i]);
 }
 
-/* All that was taken is in the used ring. */
-static inline void loads_check_drained(const struct load *l, unsigned int n)
+void loads_check_drained(const struct load *l, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
 		check(!load_in_flight(&l[i]), "queue %u: %u requests were taken and not answered",
 		      l[i].vq->index, load_in_flight(&l[i]));
 }
 
-/* What the disk holds is what was written last. */
-static inline void load_check_disk(const struct load *l, const char *path)
+void load_check_disk(const struct load *l, const char *path)
 {
 	unsigned char *got = malloc(l->bytes), *want = malloc(l->bytes);
 
@@ -262,8 +216,7 @@ static inline void load_check_disk(const struct load *l, const char *path)
 	free(want);
 }
 
-/* Puts onto the disk what reads are to find. */
-static inline void load_prefill(struct load *l, const char *path, uint64_t seed)
+void load_prefill(struct load *l, const char *path, uint64_t seed)
 {
 	unsigned char *data = malloc(l->bytes);
 
@@ -275,14 +228,7 @@ static inline void load_prefill(struct load *l, const char *path, uint64_t seed)
 	free(data);
 }
 
-/* Memory as it is, and that it stays so for a time. */
-struct snapshot {
-	const void *at;
-	void *copy;
-	size_t len;
-};
-
-static inline struct snapshot snapshot_take(const void *at, size_t len)
+struct snapshot snapshot_take(const void *at, size_t len)
 {
 	struct snapshot s = { at, malloc(len), len };
 
@@ -290,15 +236,14 @@ static inline struct snapshot snapshot_take(const void *at, size_t len)
 	return s;
 }
 
-static inline void snapshot_check(const struct snapshot *s, unsigned int ms, const char *what)
+void snapshot_check(const struct snapshot *s, unsigned int ms, const char *what)
 {
 	sleep_ms(ms);
 	check_same(s->at, s->copy, s->len, what);
 	free(s->copy);
 }
 
-/* The kernel's counts: pages that are pinned, users of the module. */
-static inline long pages_pinned(void)
+long pages_pinned(void)
 {
 	long sum = 0, value;
 	char name[64];
@@ -320,7 +265,7 @@ static inline long pages_pinned(void)
 	return sum;
 }
 
-static inline int module_users(void)
+int module_users(void)
 {
 	FILE *f = fopen("/sys/module/vhost_blk/refcnt", "r");
 	int users = -1;
@@ -330,8 +275,7 @@ static inline int module_users(void)
 	return users;
 }
 
-/* The device and the pages must be let go of within a time. */
-static inline void check_released(long pins, unsigned int ms)
+void check_released(long pins, unsigned int ms)
 {
 	uint64_t end = now_ms() + ms;
 
@@ -342,8 +286,7 @@ static inline void check_released(long pins, unsigned int ms)
 	}
 }
 
-/* dmsetup knows a device by its name, tests by its node /dev/dm-N. */
-static inline const char *dm_name_of(const char *path)
+const char *dm_name_of(const char *path)
 {
 	static char name[64];
 	char attribute[96];
@@ -357,27 +300,22 @@ static inline const char *dm_name_of(const char *path)
 	return name;
 }
 
-/* What a suspended disk is given waits, all of it and as long as it takes. */
-static inline void disk_suspend(const char *path)
+void disk_suspend(const char *path)
 {
 	run_command("dmsetup --noudevsync suspend %s", dm_name_of(path));
 }
 
-static inline void disk_resume(const char *path)
+void disk_resume(const char *path)
 {
 	run_command("dmsetup --noudevsync resume %s", dm_name_of(path));
 }
 
-/* In the background, in half a second. */
-static inline void disk_resume_soon(const char *path)
+void disk_resume_soon(const char *path)
 {
 	run_command("(sleep 0.5; dmsetup --noudevsync resume %s) &", dm_name_of(path));
 }
 
-/* Removing a device that anybody has open fails. */
-static inline void check_dm_is_free(const char *path)
+void check_dm_is_free(const char *path)
 {
 	run_command("dmsetup --noudevsync remove %s", dm_name_of(path));
 }
-
-#endif

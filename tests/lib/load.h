@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * I/O in flight, for tests of what happens to it: requests that each have a
+ * place in the guest's memory and on the disk of their own, so that one that is
+ * lost, doubled or torn shows.
+ */
+#ifndef TESTS_LOAD_H
+#define TESTS_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "blk.h"
+
+/* Bytes of a request, unless a test wants others. */
+#define LOAD_BYTES 4096
+#define LOAD_SEGMENT (128u * 1024)
+#define LOAD_SEGMENTS 300
+
+struct load_slot {
+	uint64_t gpa;		/* of the data; header and status lie at meta */
+	uint64_t meta;
+	uint64_t sector;
+	uint64_t on_disk;	/* seed of what is there, or will be */
+	bool write;
+	bool busy;
+};
+
+/* The requests of a queue. */
+struct load {
+	struct vq *vq;
+	struct load_slot *slots;
+	unsigned int n;
+	uint32_t bytes;
+	unsigned int region;	/* of the data */
+	unsigned long sent, done;
+	unsigned int of_head[1024];
+};
+
+/* A disk of which every request takes that long before its data moves. */
+const char *slow_disk_over(const char *lower, unsigned int ms);
+const char *slow_disk(unsigned int mb, unsigned int ms);
+/* A device over that disk, otherwise as blk_setup has it. */
+struct blk load_start(const char *path, unsigned int queues);
+/* Places for n requests of that many bytes, offset bytes past a page. */
+struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
+			unsigned int region, unsigned int offset);
+struct load load_new(struct vq *vq, unsigned int n);
+void *load_data(const struct load *l, const struct load_slot *s);
+uint8_t *load_status(const struct load *l, const struct load_slot *s);
+
+/* Adds a request to the ring; seed is what a write puts on the disk. */
+void load_put(struct load *l, unsigned int i, bool write, uint64_t seed);
+void load_send(struct load *l);
+/* All places at once: writes, or reads. */
+void load_put_all(struct load *l, bool write, uint64_t seed);
+void load_check_data(const struct load *l, const struct load_slot *s);
+/* A used entry came: it must be of a request that is out, and end it. */
+void load_take(struct load *l, struct used u, int status);
+/* Takes what is in the used ring, without waiting. */
+unsigned int load_collect(struct load *l, int status);
+/* Waits for all that is out. A status of -1 stands for any. */
+void load_finish_as(struct load *l, int status);
+void load_finish(struct load *l);
+/* Waits until the device has taken all that was published. */
+void load_wait_taken(const struct load *l);
+/* How many the device has taken and not answered; at least, it may go down. */
+unsigned int load_in_flight(const struct load *l);
+/* For each of several queues. */
+void loads_put_all(struct load *l, unsigned int n, bool write, uint64_t seed);
+unsigned int loads_in_flight(const struct load *l, unsigned int n);
+void loads_finish(struct load *l, unsigned int n);
+/* All that was taken is in the used ring. */
+void loads_check_drained(const struct load *l, unsigned int n);
+/* What the disk holds is what was written last. */
+void load_check_disk(const struct load *l, const char *path);
+/* Puts onto the disk what reads are to find. */
+void load_prefill(struct load *l, const char *path, uint64_t seed);
+
+/* Memory as it is, and that it stays so for a time. */
+struct snapshot {
+	const void *at;
+	void *copy;
+	size_t len;
+};
+
+struct snapshot snapshot_take(const void *at, size_t len);
+void snapshot_check(const struct snapshot *s, unsigned int ms, const char *what);
+
+/* The kernel's counts: pages that are pinned, users of the module. */
+long pages_pinned(void);
+int module_users(void);
+/* The device and the pages must be let go of within a time. */
+void check_released(long pins, unsigned int ms);
+
+/* dmsetup knows a device by its name, tests by its node /dev/dm-N. */
+const char *dm_name_of(const char *path);
+/* What a suspended disk is given waits, all of it and as long as it takes. */
+void disk_suspend(const char *path);
+void disk_resume(const char *path);
+/* In the background, in half a second. */
+void disk_resume_soon(const char *path);
+/* Removing a device that anybody has open fails. */
+void check_dm_is_free(const char *path);
+
+#endif
