@@ -40,6 +40,8 @@ testbed_guest()
 	vm_args=(-M q35 -accel kvm -cpu host -smp 1 -m 1G "${vm_args[@]}")
 	vm_share root /
 	vm_cmdline+=" testbed.level=l2 testbed.lower=root testbed.timeout=${GUEST_TIMEOUT:-600}"
+	# Every character on the serial line is an exit through two machines.
+	vm_cmdline+=" loglevel=5 rcupdate.rcu_expedited=1"
 	vm_command "${guest_command[@]}"
 	vm_args+=("${guest_qemu[@]}")
 	[ "${GUEST_BOOT-}" = disk ] || vm_boot_kernel

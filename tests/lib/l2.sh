@@ -54,7 +54,7 @@ l2_start()
 # l2_says LINE [SECONDS]: until the guest has printed it.
 l2_says()
 {
-	l2_until "${2-120}" grep -q "^$1" "$l2_dir/out" && return
+	l2_until "${2-240}" grep -q "^$1" "$l2_dir/out" && return
 	l2_tell
 	fail "the guest did not say '$1'"
 }
