@@ -75,7 +75,7 @@ struct vhost_blk_bio {
  * @bio_status: the first error of a bio
  * @bios: all bios, in the order of their sectors
  * @bounce_iov: the guest's buffers where a read is bounced; else NULL
- * @bounce_skip: bytes of the first of them that are not data
+ * @bounce_segs: how many they are
  * @bounced: the bios hold pages of our own
  * @bio: the embedded bio, for what needs no more than @vecs
  * @vecs: its table
