@@ -240,7 +240,8 @@ static const struct owner heirs[] = {
 	{ "bounced", .queues = 1, .offset = 1 },
 };
 
-TEST_V(inherited_device_closed_by_another, heirs)
+/* The owner is killed, and the heir @late_ms later: what he holds is not his memory. */
+static void heir_closes(const struct owner *o, unsigned int late_ms)
 {
 	const char *path = slow_disk(16, DELAY_MS);
 	void *memory = shared_memory();
@@ -249,34 +250,25 @@ TEST_V(inherited_device_closed_by_another, heirs)
 
 	run_command("modprobe vhost_blk");
 	pins = pages_pinned();
-	owner = child(leave_to_heir, path, v, memory);
+	owner = child(leave_to_heir, path, o, memory);
 	memcpy(&heir, memory + MEMORY - sizeof(heir), sizeof(heir));
 	kill(owner, SIGKILL);
 	reap(owner, SIGKILL);
-	/* It is in somebody's hands; his are not the owner's memory. */
-	sleep_ms(50);
+	sleep_ms(late_ms);
 	check_eq(module_users(), 1);
 	kill(heir, SIGKILL);
-	check_over(path, v, memory, pins);
+	check_over(path, o, memory, pins);
+}
+
+TEST_V(inherited_device_closed_by_another, heirs)
+{
+	heir_closes(v, 50);
 }
 
 /* The same, when the I/O has ended long before the last close. */
 TEST_V(inherited_device_closed_late, heirs)
 {
-	const char *path = slow_disk(16, DELAY_MS);
-	void *memory = shared_memory();
-	pid_t owner, heir;
-	long pins;
-
-	run_command("modprobe vhost_blk");
-	pins = pages_pinned();
-	owner = child(leave_to_heir, path, v, memory);
-	memcpy(&heir, memory + MEMORY - sizeof(heir), sizeof(heir));
-	kill(owner, SIGKILL);
-	reap(owner, SIGKILL);
-	sleep_ms(DELAY_MS + 300);
-	kill(heir, SIGKILL);
-	check_over(path, v, memory, pins);
+	heir_closes(v, DELAY_MS + 300);
 }
 
 /* Where the heir tells that it found nothing wrong. */
