@@ -84,6 +84,8 @@ run_accel()
 	*)	die "TESTBED_ACCEL is tcg or kvm (and tcg with --icount), not '$accel'" ;;
 	esac
 	vm_cmdline+=" testbed.accel=$accel"
+	# With icount there is one thread, which forgets nothing: see vm-init.
+	[ "$accel,$run_icount" != tcg, ] || vm_cmdline+=" testbed.heartbeat=1"
 }
 
 # QEMU is the root's own, the same on every host, whatever that has.
@@ -111,7 +113,7 @@ run_l1()
 	mkdir -p "$build/out"
 	vm_boot_kernel
 	in_root_command /usr/bin/qemu-system-x86_64
-	vm_run "$run_timeout" "${in_root[@]}" || status=$?
+	vm_run_booted "$run_timeout" "${in_root[@]}" || status=$?
 	run_keep
 	return "$status"
 }
