@@ -108,7 +108,8 @@ TEST(empty_device_rejected)
 
 TEST(read_only_write_rejected)
 {
-	const struct vhost_blk_limits ro = { 1000, 512, true };
+	const struct vhost_blk_limits ro = { .capacity = 1000, .block_size = 512,
+					     .read_only = true };
 	struct vhost_blk_command command;
 
 	check_eq(parse(VIRTIO_BLK_T_OUT, 0, 512, 0, &ro, &command), IOERR);
@@ -173,6 +174,103 @@ TEST(other_types_unsupported)
 	}
 	for (bit = 10; bit < 32; bit++)
 		check_eq(parse(1U << bit, 0, 0, 512, &disk, &command), UNSUPP);
+}
+
+#define RANGE_FEATURES (1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES | \
+			1ULL << VIRTIO_BLK_F_SECURE_ERASE)
+
+static const struct vhost_blk_limits rangy = {
+	.features = RANGE_FEATURES, .capacity = 1000, .block_size = 512,
+	.max_discard = 100, .max_write_zeroes = 200, .max_secure_erase = 300,
+};
+
+static const struct range_op {
+	const char *name;
+	u32 type, max;
+	enum vhost_blk_op op;
+	u64 feature;
+} range_ops[] = {
+	{ "discard", VIRTIO_BLK_T_DISCARD, 100, VHOST_BLK_DISCARD, VIRTIO_BLK_F_DISCARD },
+	{ "write_zeroes", VIRTIO_BLK_T_WRITE_ZEROES, 200, VHOST_BLK_WRITE_ZEROES,
+	  VIRTIO_BLK_F_WRITE_ZEROES },
+	{ "secure_erase", VIRTIO_BLK_T_SECURE_ERASE, 300, VHOST_BLK_SECURE_ERASE,
+	  VIRTIO_BLK_F_SECURE_ERASE },
+};
+
+TEST_V(ranges_request, range_ops)
+{
+	struct vhost_blk_limits limits = rangy;
+	struct vhost_blk_command command;
+	u64 out;
+
+	for (out = 0; out < 1024; out++) {
+		bool good = out && out % 16 == 0 && out <= 16 * VHOST_BLK_RANGES_MAX;
+
+		check_eq(parse(v->type, 0, out, 0, &limits, &command), good ? OK : IOERR);
+		if (!good)
+			continue;
+		check_eq(command.op, v->op);
+		check_eq(command.bytes, out);
+	}
+	check_eq(parse(v->type, 0, (1ULL << 32) + 16, 0, &limits, &command), IOERR);
+	limits.read_only = true;
+	check_eq(parse(v->type, 0, 16, 0, &limits, &command), IOERR);
+	limits = rangy;
+	limits.features &= ~(1ULL << v->feature);
+	check_eq(parse(v->type, 0, 16, 0, &limits, &command), UNSUPP);
+	limits = rangy;
+	limits.max_discard = limits.max_write_zeroes = limits.max_secure_erase = 0;
+	check_eq(parse(v->type, 0, 16, 0, &limits, &command), UNSUPP);
+}
+
+static u8 parse_range(u64 sector, u32 sectors, u32 flags, enum vhost_blk_op op,
+		      const struct vhost_blk_limits *limits, struct vhost_blk_range *range)
+{
+	struct virtio_blk_discard_write_zeroes raw = {
+		htole64(sector), htole32(sectors), htole32(flags) };
+
+	return vhost_blk_parse_range(&raw, op, limits, range);
+}
+
+TEST_V(range_bounds, range_ops)
+{
+	struct vhost_blk_range range;
+
+	check_eq(parse_range(5, v->max, 0, v->op, &rangy, &range), OK);
+	check_eq(range.sector, 5);
+	check_eq(range.sectors, v->max);
+	check(!range.unmap, "unmap was not asked for");
+	check_eq(parse_range(5, v->max + 1, 0, v->op, &rangy, &range), IOERR);
+	check_eq(parse_range(1000 - v->max, v->max, 0, v->op, &rangy, &range), OK);
+	check_eq(parse_range(1001 - v->max, v->max, 0, v->op, &rangy, &range), IOERR);
+	check_eq(parse_range(1000, 0, 0, v->op, &rangy, &range), OK);
+	check_eq(parse_range(1001, 0, 0, v->op, &rangy, &range), IOERR);
+	check_eq(parse_range(UINT64_MAX, 1, 0, v->op, &rangy, &range), IOERR);
+	check_eq(parse_range(1ULL << 55, 1, 0, v->op, &rangy, &range), IOERR);
+	check_eq(parse_range(0, UINT32_MAX, 0, v->op, &rangy, &range), IOERR);
+}
+
+TEST_V(range_flags, range_ops)
+{
+	struct vhost_blk_range range;
+	bool zeroes = v->op == VHOST_BLK_WRITE_ZEROES;
+	int bit;
+
+	for (bit = 1; bit < 32; bit++)
+		check_eq(parse_range(0, 1, 1U << bit, v->op, &rangy, &range), UNSUPP);
+	check_eq(parse_range(0, 1, 1, v->op, &rangy, &range), zeroes ? OK : UNSUPP);
+	check(!zeroes || range.unmap, "unmap was asked for");
+}
+
+TEST(range_of_whole_blocks)
+{
+	struct vhost_blk_limits limits = rangy;
+	struct vhost_blk_range range;
+
+	limits.block_size = 4096;
+	check_eq(parse_range(8, 16, 0, VHOST_BLK_DISCARD, &limits, &range), OK);
+	check_eq(parse_range(4, 16, 0, VHOST_BLK_DISCARD, &limits, &range), IOERR);
+	check_eq(parse_range(8, 12, 0, VHOST_BLK_DISCARD, &limits, &range), IOERR);
 }
 
 TEST(used_len_counts_to_the_first_hole)

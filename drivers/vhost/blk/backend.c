@@ -74,6 +74,29 @@ bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend)
 	return !(backend->file->f_mode & FMODE_WRITE) || bdev_read_only(backend->bdev);
 }
 
+/* A range's sectors are whole blocks, and its bytes fit a bio. */
+static u32 vhost_blk_range_limit(const struct vhost_blk_backend *backend, u32 sectors)
+{
+	return round_down(min(sectors, VHOST_BLK_RANGE_SECTORS), backend->block_size >> 9);
+}
+
+void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
+			      struct vhost_blk_limits *limits)
+{
+	struct block_device *bdev = backend->bdev;
+	u32 zeroes = bdev_write_zeroes_sectors(bdev);
+
+	limits->capacity = bdev_nr_sectors(bdev);
+	limits->block_size = backend->block_size;
+	limits->read_only = vhost_blk_backend_read_only(backend);
+	limits->max_discard = vhost_blk_range_limit(backend, bdev_max_discard_sectors(bdev));
+	limits->max_secure_erase =
+		vhost_blk_range_limit(backend, bdev_max_secure_erase_sectors(bdev));
+	/* The block layer splits what is larger than the device takes at once. */
+	limits->max_write_zeroes =
+		vhost_blk_range_limit(backend, zeroes ? U32_MAX : VHOST_BLK_ZERO_SECTORS);
+}
+
 /*
  * Our bios pass the host's page cache by. What it holds unwritten must reach the
  * device before the guest reads; what it holds clean must not outlive the
@@ -236,5 +259,32 @@ long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp)
 	if (!r)
 		return vhost_blk_exchange(blk, backend);
 	vhost_blk_backend_close(backend);
+	return r;
+}
+
+long vhost_blk_set_writeback(struct vhost_blk *blk, void __user *argp)
+{
+	int writeback;
+	long r;
+
+	lockdep_assert_held(&blk->dev.mutex);
+
+	r = vhost_dev_check_owner(&blk->dev);
+	if (r)
+		return r;
+	if (get_user(writeback, (int __user *)argp))
+		return -EFAULT;
+	if (writeback != 0 && writeback != 1)
+		return -EINVAL;
+	if (writeback == blk->writeback)
+		return 0;
+
+	vstor_dev_stop(&blk->dev);
+	/* The driver will not flush any more: what has completed must be stable. */
+	if (!writeback && blk->backend)
+		r = blkdev_issue_flush(blk->backend->bdev);
+	if (!r)
+		blk->writeback = writeback;
+	vstor_dev_resume(&blk->dev);
 	return r;
 }

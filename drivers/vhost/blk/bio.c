@@ -6,36 +6,32 @@
 #include <linux/slab.h>
 #include "vhost_blk.h"
 
-static blk_opf_t vhost_blk_opf(struct vhost_virtqueue *vq,
+static blk_opf_t vhost_blk_opf(struct vhost_blk_vq *bq,
 			       const struct vhost_blk_command *command)
 {
 	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
 
 	if (command->op != VHOST_BLK_WRITE)
 		return REQ_OP_READ;
-	/* VIRTIO 5.2.6.2: the writes of a driver that cannot flush are stable. */
-	if (!vhost_has_feature(vq, VIRTIO_BLK_F_FLUSH))
+	if (vhost_blk_is_stable(bq))
 		opf |= REQ_FUA;
 	return opf;
 }
 
-/* The embedded bio for a small request, else one that is allocated. */
-static struct vhost_blk_bio *vhost_blk_new_bio(struct vhost_blk_req *req,
-					       struct block_device *bdev,
-					       blk_opf_t opf, bool small)
+struct vhost_blk_bio *vhost_blk_new_bio(struct vhost_blk_req *req,
+					struct vhost_blk_backend *backend,
+					blk_opf_t opf, unsigned int vecs)
 {
 	struct vhost_blk_bio *bio = &req->bio;
+	struct bio_vec *table = req->vecs;
 
-	if (small) {
-		bio_init(&bio->bio, bdev, req->vecs, VHOST_BLK_INLINE_VECS, opf);
-	} else {
-		bio = kmalloc(sizeof(*bio) + VHOST_BLK_BIO_VECS * sizeof(struct bio_vec),
-			      GFP_KERNEL_ACCOUNT);
+	if (req->bios || vecs > VHOST_BLK_INLINE_VECS) {
+		bio = kmalloc(sizeof(*bio) + vecs * sizeof(*table), GFP_KERNEL_ACCOUNT);
 		if (!bio)
 			return NULL;
-		bio_init(&bio->bio, bdev, (struct bio_vec *)(bio + 1),
-			 VHOST_BLK_BIO_VECS, opf);
+		table = (struct bio_vec *)(bio + 1);
 	}
+	bio_init(&bio->bio, backend->bdev, table, vecs, opf);
 	bio->bio.bi_private = req;
 	bio->bio.bi_end_io = vhost_blk_end_io;
 	bio->next = NULL;
@@ -62,9 +58,10 @@ struct vhost_blk_fill {
 
 static int vhost_blk_next_bio(struct vhost_blk_fill *fill)
 {
+	unsigned int vecs = fill->small ? VHOST_BLK_INLINE_VECS : VHOST_BLK_BIO_VECS;
 	struct vhost_blk_bio *bio;
 
-	bio = vhost_blk_new_bio(fill->req, fill->backend->bdev, fill->opf, fill->small);
+	bio = vhost_blk_new_bio(fill->req, fill->backend, fill->opf, vecs);
 	if (!bio)
 		return -ENOMEM;
 	if (fill->tail) {
@@ -90,7 +87,7 @@ static int vhost_blk_fill_segment(struct vhost_blk_fill *fill, unsigned long add
 
 	while (len) {
 		bio = &fill->tail->bio;
-		if (fill->req->bounced)
+		if (fill->req->pages == VHOST_BLK_BOUNCED)
 			added = vstor_bio_add_bounce(bio, len, block);
 		else
 			added = vstor_bio_add_guest(bio, addr, len, block);
@@ -163,7 +160,7 @@ static bool vhost_blk_is_small(const struct iovec *iov, size_t skip, size_t len)
 	return true;
 }
 
-static void vhost_blk_send(struct vhost_blk_req *req)
+void vhost_blk_send(struct vhost_blk_req *req)
 {
 	struct vhost_blk_bio *bio, *next;
 
@@ -197,23 +194,25 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req,
 	struct vhost_blk_fill fill = {
 		.req = req,
 		.backend = backend,
-		.opf = vhost_blk_opf(&req->cmd.svq->vq, command),
+		.opf = vhost_blk_opf(to_vhost_blk_vq(req->cmd.svq), command),
 		.sector = command->sector,
 	};
 	size_t len = command->bytes;
+	bool bounce;
 	int r;
 
 	/* iov starts at the header for a write, whose data may be further on. */
 	for (; len && skip >= iov->iov_len; iov++, segs--)
 		skip -= iov->iov_len;
-	req->bounced = !vstor_iov_aligned(iov, skip, len, backend->addr_mask,
-					  backend->block_size - 1);
-	fill.small = !req->bounced && vhost_blk_is_small(iov, skip, len);
+	bounce = !vstor_iov_aligned(iov, skip, len, backend->addr_mask,
+				    backend->block_size - 1);
+	req->pages = bounce ? VHOST_BLK_BOUNCED : VHOST_BLK_PINNED;
+	fill.small = !bounce && vhost_blk_is_small(iov, skip, len);
 	if (!fill.small && !vhost_blk_reserve(to_vhost_blk_vq(req->cmd.svq), req, len))
 		return -EAGAIN;
 
 	r = len ? vhost_blk_next_bio(&fill) : 0;
-	if (!r && req->bounced)
+	if (!r && bounce)
 		r = vhost_blk_fill_bounce(&fill, iov, segs, skip, len);
 	else if (!r)
 		r = vhost_blk_fill_guest(&fill, iov, skip, len);
@@ -232,16 +231,16 @@ void vhost_blk_submit_flush(struct vhost_blk_req *req,
 			    struct vhost_blk_backend *backend)
 {
 	/* Empty, for a bio must not carry REQ_OP_FLUSH. */
-	req->bios = vhost_blk_new_bio(req, backend->bdev,
-				      REQ_OP_WRITE | REQ_SYNC | REQ_PREFLUSH, true);
+	req->bios = vhost_blk_new_bio(req, backend,
+				      REQ_OP_WRITE | REQ_SYNC | REQ_PREFLUSH, 0);
 	vhost_blk_send(req);
 }
 
 static void vhost_blk_free_bio(struct vhost_blk_req *req, struct vhost_blk_bio *bio)
 {
-	if (req->bounced)
+	if (req->pages == VHOST_BLK_BOUNCED)
 		vstor_bio_free_bounce(&bio->bio);
-	else
+	else if (req->pages == VHOST_BLK_PINNED)
 		vstor_bio_unpin(&bio->bio);
 	bio_uninit(&bio->bio);
 	if (bio != &req->bio)

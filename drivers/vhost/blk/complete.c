@@ -50,14 +50,17 @@ static void vhost_blk_settle(struct vhost_blk_req *req, bool discard)
 		req->written = 0;
 }
 
-u32 vhost_blk_finish(struct vstor_cmd *cmd, bool discard)
+s64 vhost_blk_finish(struct vstor_cmd *cmd, bool discard)
 {
 	struct vhost_blk_req *req = container_of(cmd, struct vhost_blk_req, cmd);
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(cmd->svq);
 	u32 used;
 
+	if (!discard && vhost_blk_ranges_go_on(req))
+		return VSTOR_CMD_GOES_ON;
 	vhost_blk_settle(req, discard);
 	vhost_blk_free_bios(req);
+	vhost_blk_free_ranges(req);
 	if (!discard && put_user(req->status, req->status_at))
 		vstor_vq_break(cmd->svq, "status not writable");
 

@@ -26,6 +26,41 @@ static void vhost_blk_fill_topology(struct block_device *bdev,
 	config->opt_io_size = cpu_to_blk32(bdev_io_opt(bdev) / block);
 }
 
+/* Limits and features of requests that name ranges (ranges.c). */
+static u64 vhost_blk_fill_ranges(struct vhost_blk_backend *backend,
+				 struct virtio_blk_config *config)
+{
+	unsigned int granularity = max(bdev_discard_granularity(backend->bdev),
+				       backend->block_size);
+	struct vhost_blk_limits limits;
+	u64 features = 0;
+
+	vhost_blk_backend_limits(backend, &limits);
+	if (limits.read_only)
+		return 0;
+	if (limits.max_discard) {
+		features |= BIT_ULL(VIRTIO_BLK_F_DISCARD);
+		config->max_discard_sectors = cpu_to_blk32(limits.max_discard);
+		config->max_discard_seg = cpu_to_blk32(VHOST_BLK_RANGES_MAX);
+		config->discard_sector_alignment = cpu_to_blk32(granularity >> 9);
+	}
+	if (limits.max_write_zeroes) {
+		features |= BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES);
+		config->max_write_zeroes_sectors = cpu_to_blk32(limits.max_write_zeroes);
+		config->max_write_zeroes_seg = cpu_to_blk32(VHOST_BLK_RANGES_MAX);
+		/* Where there is a command for it the device may deallocate. */
+		config->write_zeroes_may_unmap =
+			limits.max_discard && bdev_write_zeroes_sectors(backend->bdev);
+	}
+	if (limits.max_secure_erase) {
+		features |= BIT_ULL(VIRTIO_BLK_F_SECURE_ERASE);
+		config->max_secure_erase_sectors = cpu_to_blk32(limits.max_secure_erase);
+		config->max_secure_erase_seg = cpu_to_blk32(VHOST_BLK_RANGES_MAX);
+		config->secure_erase_sector_alignment = cpu_to_blk32(granularity >> 9);
+	}
+	return features;
+}
+
 static void vhost_blk_fill_config(struct vhost_blk_backend *backend,
 				  struct virtio_blk_config *config)
 {
@@ -38,7 +73,7 @@ static void vhost_blk_fill_config(struct vhost_blk_backend *backend,
 }
 
 /* Answers for @backend. */
-static void vhost_blk_describe(struct vhost_blk_backend *backend,
+static void vhost_blk_describe(struct vhost_blk *blk, struct vhost_blk_backend *backend,
 			       struct vhost_blk_config *answer)
 {
 	struct virtio_blk_config config = {};
@@ -47,9 +82,10 @@ static void vhost_blk_describe(struct vhost_blk_backend *backend,
 	BUILD_BUG_ON(sizeof(struct vhost_blk_config) != 256);
 
 	vhost_blk_fill_config(backend, &config);
+	config.wce = blk->writeback;
+	answer->features = VHOST_BLK_BASE_FEATURES | vhost_blk_fill_ranges(backend, &config);
 	memcpy(answer->config, &config, sizeof(config));
 	answer->config_size = sizeof(config);
-	answer->features = VHOST_BLK_BASE_FEATURES;
 	if (vhost_blk_backend_read_only(backend))
 		answer->features |= BIT_ULL(VIRTIO_BLK_F_RO);
 }
@@ -74,7 +110,7 @@ long vhost_blk_get_config(struct vhost_blk *blk, void __user *argp)
 
 	memset(&answer, 0, sizeof(answer));
 	answer.fd = asked.fd;
-	vhost_blk_describe(backend, &answer);
+	vhost_blk_describe(blk, backend, &answer);
 	if (backend != blk->backend)
 		vhost_blk_backend_close(backend);
 	return copy_to_user(argp, &answer, sizeof(answer)) ? -EFAULT : 0;

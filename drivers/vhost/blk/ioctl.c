@@ -47,6 +47,7 @@ static int vhost_blk_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	}
 	spin_lock_init(&blk->serial_lock);
+	blk->writeback = true;
 	vhost_blk_config_init(blk);
 	vhost_dev_init(&blk->dev, blk->vqs, VHOST_BLK_MAX_QUEUES, UIO_MAXIOV,
 		       VHOST_BLK_WEIGHT, VHOST_BLK_BYTE_WEIGHT, true, NULL);
@@ -118,6 +119,8 @@ static long vhost_blk_do_ioctl(struct vhost_blk *blk, unsigned int ioctl,
 		return vhost_blk_set_serial(blk, argp);
 	case VHOST_BLK_SET_CONFIG_CALL:
 		return vhost_blk_set_config_call(blk, argp);
+	case VHOST_BLK_SET_WRITEBACK:
+		return vhost_blk_set_writeback(blk, argp);
 	default:
 		return vstor_dev_ioctl(&blk->dev, ioctl, argp);
 	}

@@ -33,36 +33,35 @@ static void vhost_blk_get_id(struct vhost_blk_req *req, struct vhost_blk *blk,
  */
 static int vhost_blk_execute(struct vhost_blk_req *req,
 			     const struct vhost_blk_command *command,
+			     const struct vhost_blk_limits *limits,
 			     unsigned int out, unsigned int in)
 {
+	const size_t header = sizeof(struct virtio_blk_outhdr);
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	struct vhost_blk_backend *backend = vhost_vq_get_backend(vq);
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(req->cmd.svq);
-	struct iov_iter to;
+	struct iov_iter iter;
 
 	switch (command->op) {
 	case VHOST_BLK_READ:
 		return vhost_blk_submit_rw(req, command, backend, vq->iov + out, in, 0);
 	case VHOST_BLK_WRITE:
-		return vhost_blk_submit_rw(req, command, backend, vq->iov, out,
-					   sizeof(struct virtio_blk_outhdr));
+		return vhost_blk_submit_rw(req, command, backend, vq->iov, out, header);
 	case VHOST_BLK_FLUSH:
 		vhost_blk_submit_flush(req, backend);
 		return 0;
 	case VHOST_BLK_GET_ID:
-		iov_iter_init(&to, ITER_DEST, vq->iov + out, in, command->bytes);
-		vhost_blk_get_id(req, bq->blk, &to, command->bytes);
+		iov_iter_init(&iter, ITER_DEST, vq->iov + out, in, command->bytes);
+		vhost_blk_get_id(req, bq->blk, &iter, command->bytes);
 		return 0;
+	case VHOST_BLK_DISCARD:
+	case VHOST_BLK_WRITE_ZEROES:
+	case VHOST_BLK_SECURE_ERASE:
+		iov_iter_init(&iter, ITER_SOURCE, vq->iov, out, header + command->bytes);
+		iov_iter_advance(&iter, header);
+		return vhost_blk_submit_ranges(req, command, limits, &iter);
 	}
 	return 0;
-}
-
-static void vhost_blk_limits(struct vhost_blk_backend *backend,
-			     struct vhost_blk_limits *limits)
-{
-	limits->capacity = bdev_nr_sectors(backend->bdev);
-	limits->block_size = backend->block_size;
-	limits->read_only = vhost_blk_backend_read_only(backend);
 }
 
 /*
@@ -71,11 +70,11 @@ static void vhost_blk_limits(struct vhost_blk_backend *backend,
  * names memory that the owner does not have.
  */
 static int vhost_blk_decode(struct vhost_blk_req *req, unsigned int out,
-			    size_t out_len, struct vhost_blk_command *command)
+			    size_t out_len, struct vhost_blk_limits *limits,
+			    struct vhost_blk_command *command)
 {
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	struct virtio_blk_outhdr hdr;
-	struct vhost_blk_limits limits;
 	struct iov_iter from;
 
 	if (out_len < sizeof(hdr))
@@ -83,8 +82,9 @@ static int vhost_blk_decode(struct vhost_blk_req *req, unsigned int out,
 	iov_iter_init(&from, ITER_SOURCE, vq->iov, out, out_len);
 	if (!copy_from_iter_full(&hdr, sizeof(hdr), &from))
 		return -EFAULT;
-	vhost_blk_limits(vhost_vq_get_backend(vq), &limits);
-	return vhost_blk_parse(&hdr, out_len - sizeof(hdr), req->in, &limits, command);
+	vhost_blk_backend_limits(vhost_vq_get_backend(vq), limits);
+	limits->features = vq->acked_features;
+	return vhost_blk_parse(&hdr, out_len - sizeof(hdr), req->in, limits, command);
 }
 
 /* Takes a free request for the chain; vhost_blk_ready() saw that there is one. */
@@ -95,7 +95,7 @@ static struct vhost_blk_req *vhost_blk_get_req(struct vhost_blk_vq *bq, u16 head
 	bq->free = req->next_free;
 	vstor_cmd_init(&req->cmd, &bq->svq, head);
 	req->status = VIRTIO_BLK_S_OK;
-	req->bounced = false;
+	req->pages = VHOST_BLK_PINNED;
 	req->written = 0;
 	req->bytes = 0;
 	req->bio_status = BLK_STS_OK;
@@ -119,6 +119,7 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(svq);
 	size_t in_len = iov_length(iov + out, in);
 	struct vhost_blk_command command = { 0 };
+	struct vhost_blk_limits limits;
 	struct vhost_blk_req *req;
 	int r;
 
@@ -129,10 +130,10 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	req->in = min_t(size_t, in_len - 1, U32_MAX - 1);
 	req->status_at = last->iov_base + last->iov_len - 1;
 
-	r = vhost_blk_decode(req, out, iov_length(iov, out), &command);
-	if (r == VIRTIO_BLK_S_OK) {
-		r = vhost_blk_execute(req, &command, out, in);
-	} else if (r > 0) {
+	r = vhost_blk_decode(req, out, iov_length(iov, out), &limits, &command);
+	if (r == VIRTIO_BLK_S_OK)
+		r = vhost_blk_execute(req, &command, &limits, out, in);
+	if (r > 0) {
 		req->status = r;
 		vstor_cmd_done(&req->cmd);
 		r = 0;
@@ -141,6 +142,15 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 		return command.bytes;
 	vhost_blk_unget_req(bq, req);
 	return r;
+}
+
+/*
+ * VIRTIO 5.2.6.2: the writes of a driver that cannot flush are, and those of one
+ * that has switched the cache to write-through.
+ */
+bool vhost_blk_is_stable(struct vhost_blk_vq *bq)
+{
+	return !bq->blk->writeback || !vhost_has_feature(&bq->svq.vq, VIRTIO_BLK_F_FLUSH);
 }
 
 const struct vstor_ops vhost_blk_ops = {

@@ -23,9 +23,19 @@
 	(VHOST_BLK_RING_FEATURES |					\
 	 BIT_ULL(VIRTIO_BLK_F_SIZE_MAX) | BIT_ULL(VIRTIO_BLK_F_SEG_MAX) | \
 	 BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) | BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) | \
-	 BIT_ULL(VIRTIO_BLK_F_FLUSH) | BIT_ULL(VIRTIO_BLK_F_MQ))
+	 BIT_ULL(VIRTIO_BLK_F_FLUSH) | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) | \
+	 BIT_ULL(VIRTIO_BLK_F_MQ))
 
-#define VHOST_BLK_FEATURES	(VHOST_BLK_BASE_FEATURES | BIT_ULL(VIRTIO_BLK_F_RO))
+#define VHOST_BLK_FEATURES						\
+	(VHOST_BLK_BASE_FEATURES | BIT_ULL(VIRTIO_BLK_F_RO) |		\
+	 BIT_ULL(VIRTIO_BLK_F_DISCARD) | BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES) | \
+	 BIT_ULL(VIRTIO_BLK_F_SECURE_ERASE))
+
+/*
+ * Most sectors of a range that is zeroed by writing zeroes: the guest waits for a
+ * request, and a backend's detaching for all of them.
+ */
+#define VHOST_BLK_ZERO_SECTORS	((64u << 20) >> 9)
 
 /* Pages a request carries without allocating: 32 KiB, or 28 KiB unaligned. */
 #define VHOST_BLK_INLINE_VECS	8
@@ -63,6 +73,18 @@ struct vhost_blk_bio {
 };
 
 /**
+ * enum vhost_blk_pages - whose pages a request's bios carry
+ * @VHOST_BLK_PINNED: the guest's
+ * @VHOST_BLK_BOUNCED: ours, of the request alone
+ * @VHOST_BLK_ZERO_PAGES: none, or the kernel's page of zeroes
+ */
+enum vhost_blk_pages {
+	VHOST_BLK_PINNED,
+	VHOST_BLK_BOUNCED,
+	VHOST_BLK_ZERO_PAGES,
+};
+
+/**
  * struct vhost_blk_req - a request in flight; a vq has as many as entries
  * @cmd: the core's part
  * @next_free: while it is free
@@ -76,7 +98,8 @@ struct vhost_blk_bio {
  * @bios: all bios, in the order of their sectors
  * @bounce_iov: the guest's buffers where a read is bounced; else NULL
  * @bounce_segs: how many they are
- * @bounced: the bios hold pages of our own
+ * @pages: what the bios hold
+ * @ranges: of a DISCARD, WRITE_ZEROES, SECURE_ERASE, else NULL
  * @bio: the embedded bio, for what needs no more than @vecs
  * @vecs: its table
  */
@@ -85,7 +108,7 @@ struct vhost_blk_req {
 	struct vhost_blk_req *next_free;
 	u8 __user *status_at;
 	u8 status;
-	bool bounced;
+	enum vhost_blk_pages pages;
 	u32 in;
 	u32 written;
 	u32 bytes;
@@ -94,6 +117,7 @@ struct vhost_blk_req {
 	struct vhost_blk_bio *bios;
 	struct iovec *bounce_iov;
 	unsigned int bounce_segs;
+	struct vhost_blk_ranges *ranges;
 	struct vhost_blk_bio bio;
 	struct bio_vec vecs[VHOST_BLK_INLINE_VECS];
 };
@@ -122,6 +146,7 @@ struct vhost_blk_vq {
  * @vqs: @queues as vhost wants them
  * @queues: the request queues, all VHOST_BLK_MAX_QUEUES
  * @backend: attached or NULL; dev.mutex
+ * @writeback: as VHOST_BLK_SET_WRITEBACK says; changes while the vqs stand still
  * @serial: GET_ID's answer; @serial_lock
  * @config_call: signalled when the capacity changes, or NULL; dev.mutex
  * @config_work: looks at the capacity while there are a backend and a call
@@ -132,6 +157,7 @@ struct vhost_blk {
 	struct vhost_virtqueue *vqs[VHOST_BLK_MAX_QUEUES];
 	struct vhost_blk_vq *queues[VHOST_BLK_MAX_QUEUES];
 	struct vhost_blk_backend *backend;
+	bool writeback;
 	spinlock_t serial_lock; /* serial */
 	u8 serial[VHOST_BLK_SERIAL_BYTES];
 	struct eventfd_ctx *config_call;
@@ -160,14 +186,21 @@ void vhost_blk_config_exit(struct vhost_blk *blk);
 struct vhost_blk_backend *vhost_blk_backend_open(int fd);
 void vhost_blk_backend_close(struct vhost_blk_backend *backend);
 bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend);
+/* As they are now, but for the negotiated features. */
+void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
+			      struct vhost_blk_limits *limits);
 /* dev.mutex held. */
 long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp);
+long vhost_blk_set_writeback(struct vhost_blk *blk, void __user *argp);
 void vhost_blk_detach(struct vhost_blk *blk);
 
 /* queue.c: process context, vq->mutex held */
 extern const struct vstor_ops vhost_blk_ops;
 int vhost_blk_vq_alloc_reqs(struct vhost_blk_vq *bq);
 void vhost_blk_vq_free_reqs(struct vhost_blk_vq *bq);
+
+/* Must a write be stable when it completes? */
+bool vhost_blk_is_stable(struct vhost_blk_vq *bq);
 
 /* bio.c: the vq's worker, vq->mutex held */
 
@@ -182,8 +215,27 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req,
 			const struct iovec *iov, unsigned int segs, size_t skip);
 void vhost_blk_submit_flush(struct vhost_blk_req *req,
 			    struct vhost_blk_backend *backend);
+/* A bio with room for @vecs: the embedded one if it is free and large enough. */
+struct vhost_blk_bio *vhost_blk_new_bio(struct vhost_blk_req *req,
+					struct vhost_blk_backend *backend,
+					blk_opf_t opf, unsigned int vecs);
+/* Submits all bios of the request, of which there may be none. */
+void vhost_blk_send(struct vhost_blk_req *req);
 /* Gives back the pages and the bios. */
 void vhost_blk_free_bios(struct vhost_blk_req *req);
+
+/* ranges.c: the vq's worker, vq->mutex held */
+
+/*
+ * Starts the request, whose ranges @from is at. Ends as vhost_blk_submit_rw()
+ * does, or returns the status to end it with, or -EFAULT.
+ */
+int vhost_blk_submit_ranges(struct vhost_blk_req *req,
+			    const struct vhost_blk_command *command,
+			    const struct vhost_blk_limits *limits, struct iov_iter *from);
+/* A round of it has ended. True: the next one is on its way. */
+bool vhost_blk_ranges_go_on(struct vhost_blk_req *req);
+void vhost_blk_free_ranges(struct vhost_blk_req *req);
 
 /* complete.c */
 
@@ -192,6 +244,6 @@ u8 vhost_blk_status(blk_status_t status);
 /* Any context. */
 void vhost_blk_end_io(struct bio *bio);
 /* vstor_ops->finish() */
-u32 vhost_blk_finish(struct vstor_cmd *cmd, bool discard);
+s64 vhost_blk_finish(struct vstor_cmd *cmd, bool discard);
 
 #endif /* _VHOST_BLK_H */

@@ -44,15 +44,19 @@ struct vstor_cmd {
  *	put the chain back until a command completes, or another error to break
  *	the vq. Every chain that is not put back and does not break the vq ends
  *	in exactly one vstor_cmd_done().
- * @finish: ends the command and frees it. Returns the used length. With
- *	@discard guest memory must be left alone: the owner's mm is not ours.
+ * @finish: ends the command, frees it and returns the used length. Where it has
+ *	more to do, it is sent on its way once more and VSTOR_CMD_GOES_ON is
+ *	returned; another vstor_cmd_done() follows. With @discard it must end,
+ *	and guest memory must be left alone: the owner's mm is not ours.
  */
 struct vstor_ops {
 	bool (*ready)(struct vstor_vq *svq);
 	ssize_t (*take)(struct vstor_vq *svq, u16 head, unsigned int out,
 			unsigned int in);
-	u32 (*finish)(struct vstor_cmd *cmd, bool discard);
+	s64 (*finish)(struct vstor_cmd *cmd, bool discard);
 };
+
+#define VSTOR_CMD_GOES_ON	(-1)
 
 /**
  * struct vstor_vq - a request queue

@@ -158,6 +158,7 @@ void vstor_vq_complete(struct vstor_vq *svq)
 	struct vstor_cmd *cmd, *next;
 	struct llist_node *done;
 	unsigned int n = 0;
+	s64 used;
 
 	lockdep_assert_held(&vq->mutex);
 
@@ -165,7 +166,10 @@ void vstor_vq_complete(struct vstor_vq *svq)
 	llist_for_each_entry_safe(cmd, next, done, node) {
 		/* ->finish() frees the command. */
 		vq->heads[n].id = cpu_to_vhost32(vq, cmd->head);
-		vq->heads[n].len = cpu_to_vhost32(vq, svq->ops->finish(cmd, discard));
+		used = svq->ops->finish(cmd, discard);
+		if (used == VSTOR_CMD_GOES_ON)
+			continue;
+		vq->heads[n].len = cpu_to_vhost32(vq, used);
 		atomic_dec(&svq->in_flight);
 		/* No more than the ring has entries, and heads has room for. */
 		n++;

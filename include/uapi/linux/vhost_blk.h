@@ -22,8 +22,8 @@
 /**
  * struct vhost_blk_config - what a backend can do (VHOST_BLK_GET_CONFIG)
  * @fd:		in: the backend to describe, a file descriptor of a block
- *		device, which is neither attached nor changed by the call;
- *		-1 for the backend that is attached.
+ *		device or a regular file, which is neither attached nor changed
+ *		by the call; -1 for the backend that is attached.
  * @flags:	in: 0. Other values are refused with EINVAL.
  * @features:	out: the feature bits that follow from the backend, a subset
  *		of what VHOST_GET_FEATURES says; bit n is VIRTIO_BLK_F_* n.
@@ -55,9 +55,10 @@ struct vhost_blk_serial {
 
 /*
  * Attach, exchange or detach the backend. vhost_vring_file.index is 0: one
- * backend serves all queues. vhost_vring_file.fd is a block device opened by
- * the caller, whose rights on it are the device's (opened for reading only:
- * the device is read-only), or -1 to detach.
+ * backend serves all queues. vhost_vring_file.fd is a block device or a regular
+ * file opened by the caller, whose rights on it are the device's (opened for
+ * reading only: the device is read-only), or -1 to detach. A file is read and
+ * written as it was opened: with O_DIRECT past the page cache, else through it.
  *
  * Attaching starts every vq whose ring is set up (VHOST_SET_VRING_ADDR with
  * addresses other than 0), and looks at its ring at once, so a kick that came
@@ -68,8 +69,9 @@ struct vhost_blk_serial {
  * their used entries; when the call returns nothing is written to guest memory
  * or to the old backend any more.
  *
- * Errors: EBADF (fd is not open, or not open for reading), ENOTBLK (not a
- * block device), EOPNOTSUPP (a zoned one), EINVAL (index is not 0; a vq has
+ * Errors: EBADF (fd is not open, or not open for reading), ENOTBLK (neither
+ * a block device nor a regular file), EOPNOTSUPP (a zoned device, or a file whose
+ * file system has no asynchronous I/O), EINVAL (index is not 0; a vq has
  * more than VHOST_BLK_MAX_QUEUE_SIZE entries; VIRTIO_F_VERSION_1 was not
  * negotiated), EFAULT (no vq is set up, or a ring is not in the owner's address
  * range), EIO and the like (what the host's cache held for the device could not
@@ -105,5 +107,18 @@ struct vhost_blk_serial {
  * not the owner).
  */
 #define VHOST_BLK_SET_CONFIG_CALL	_IOW(VHOST_VIRTIO, 0x53, int)
+
+/*
+ * Set the cache mode (an int): 1, as after open, write-back, where a FLUSH makes
+ * writes stable; 0, write-through, where each is stable when it completes. Changing
+ * to write-through first makes those stable that have completed before. Writes of a
+ * driver that did not negotiate VIRTIO_BLK_F_FLUSH are stable in either mode.
+ * VHOST_BLK_GET_CONFIG tells the mode as wce. Allowed in every state; requests in
+ * flight are waited for.
+ *
+ * Errors: EINVAL (another value), EFAULT, EPERM (the caller is not the owner), and,
+ * with the mode as it was, what flushing the backend may end in, as EIO.
+ */
+#define VHOST_BLK_SET_WRITEBACK	_IOW(VHOST_VIRTIO, 0x54, int)
 
 #endif /* _UAPI_LINUX_VHOST_BLK_H */
