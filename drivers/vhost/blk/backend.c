@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The block device behind the queues: an open file that the caller handed over,
- * attached, exchanged and detached while the queues stand still.
+ * What is behind the queues: an open file that the caller handed over, attached, exchanged and detached while the queues stand still.
  */
 #define pr_fmt(fmt) "vhost_blk: " fmt
 
@@ -22,18 +21,33 @@ static unsigned int vhost_blk_addr_mask(struct block_device *bdev)
 	return bdev_dma_alignment(bdev);
 }
 
-/* Is the file one that can be a backend? */
-static int vhost_blk_backend_check(struct file *file)
+static int vhost_blk_bdev_open(struct vhost_blk_backend *backend)
 {
-	if (!(file->f_mode & FMODE_READ))
-		return -EBADF;
-	if (!S_ISBLK(file_inode(file)->i_mode))
-		return -ENOTBLK;
-	if (bdev_is_zoned(file_bdev(file))) {
-		pr_warn_ratelimited("%pg is zoned, which is not supported yet\n", file_bdev(file));
+	struct block_device *bdev = file_bdev(backend->file);
+
+	if (bdev_is_zoned(bdev)) {
+		pr_warn_ratelimited("%pg is zoned, which is not supported yet\n", bdev);
 		return -EOPNOTSUPP;
 	}
+	backend->bdev = bdev;
+	backend->block_size = bdev_logical_block_size(bdev);
+	backend->addr_mask = vhost_blk_addr_mask(bdev);
 	return 0;
+}
+
+/* Is the file one that can be a backend? If so, what is it like? */
+static int vhost_blk_backend_init(struct vhost_blk_backend *backend)
+{
+	if (!(backend->file->f_mode & FMODE_READ))
+		return -EBADF;
+	switch (file_inode(backend->file)->i_mode & S_IFMT) {
+	case S_IFBLK:
+		return vhost_blk_bdev_open(backend);
+	case S_IFREG:
+		return vhost_blk_file_open(backend);
+	default:
+		return -ENOTBLK;
+	}
 }
 
 struct vhost_blk_backend *vhost_blk_backend_open(int fd)
@@ -44,22 +58,18 @@ struct vhost_blk_backend *vhost_blk_backend_open(int fd)
 
 	if (!file)
 		return ERR_PTR(-EBADF);
-	r = vhost_blk_backend_check(file);
-	if (r)
-		goto err_put;
-	r = -ENOMEM;
 	backend = kzalloc(sizeof(*backend), GFP_KERNEL_ACCOUNT);
-	if (!backend)
-		goto err_put;
+	if (!backend) {
+		fput(file);
+		return ERR_PTR(-ENOMEM);
+	}
 	backend->file = file;
-	backend->bdev = file_bdev(file);
-	backend->block_size = bdev_logical_block_size(backend->bdev);
-	backend->addr_mask = vhost_blk_addr_mask(backend->bdev);
+	r = vhost_blk_backend_init(backend);
+	if (r) {
+		vhost_blk_backend_close(backend);
+		return ERR_PTR(r);
+	}
 	return backend;
-
-err_put:
-	fput(file);
-	return ERR_PTR(r);
 }
 
 void vhost_blk_backend_close(struct vhost_blk_backend *backend)
@@ -71,7 +81,9 @@ void vhost_blk_backend_close(struct vhost_blk_backend *backend)
 /* The right to write came with the file; the device may be locked any time. */
 bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend)
 {
-	return !(backend->file->f_mode & FMODE_WRITE) || bdev_read_only(backend->bdev);
+	if (!(backend->file->f_mode & FMODE_WRITE))
+		return true;
+	return backend->bdev && bdev_read_only(backend->bdev);
 }
 
 /* A range's sectors are whole blocks, and its bytes fit a bio. */
@@ -80,21 +92,39 @@ static u32 vhost_blk_range_limit(const struct vhost_blk_backend *backend, u32 se
 	return round_down(min(sectors, VHOST_BLK_RANGE_SECTORS), backend->block_size >> 9);
 }
 
+static void vhost_blk_bdev_limits(const struct vhost_blk_backend *backend,
+				  struct vhost_blk_limits *limits)
+{
+	struct block_device *bdev = backend->bdev;
+
+	limits->capacity = bdev_nr_sectors(bdev);
+	limits->max_discard = bdev_max_discard_sectors(bdev);
+	limits->max_secure_erase = bdev_max_secure_erase_sectors(bdev);
+	/* The block layer splits what is larger than the device takes at once. */
+	limits->max_write_zeroes =
+		bdev_write_zeroes_sectors(bdev) ? U32_MAX : VHOST_BLK_ZERO_SECTORS;
+}
+
 void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
 			      struct vhost_blk_limits *limits)
 {
-	struct block_device *bdev = backend->bdev;
-	u32 zeroes = bdev_write_zeroes_sectors(bdev);
-
-	limits->capacity = bdev_nr_sectors(bdev);
+	if (backend->bdev)
+		vhost_blk_bdev_limits(backend, limits);
+	else
+		vhost_blk_file_limits(backend, limits);
 	limits->block_size = backend->block_size;
 	limits->read_only = vhost_blk_backend_read_only(backend);
-	limits->max_discard = vhost_blk_range_limit(backend, bdev_max_discard_sectors(bdev));
-	limits->max_secure_erase =
-		vhost_blk_range_limit(backend, bdev_max_secure_erase_sectors(bdev));
-	/* The block layer splits what is larger than the device takes at once. */
-	limits->max_write_zeroes =
-		vhost_blk_range_limit(backend, zeroes ? U32_MAX : VHOST_BLK_ZERO_SECTORS);
+	limits->max_discard = vhost_blk_range_limit(backend, limits->max_discard);
+	limits->max_secure_erase = vhost_blk_range_limit(backend, limits->max_secure_erase);
+	limits->max_write_zeroes = vhost_blk_range_limit(backend, limits->max_write_zeroes);
+}
+
+u64 vhost_blk_backend_capacity(const struct vhost_blk_backend *backend)
+{
+	struct vhost_blk_limits limits;
+
+	vhost_blk_backend_limits(backend, &limits);
+	return limits.capacity;
 }
 
 /*
@@ -104,8 +134,12 @@ void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
  */
 static int vhost_blk_sync_cache(struct vhost_blk_backend *backend)
 {
-	int r = sync_blockdev(backend->bdev);
+	int r;
 
+	/* A file's requests go the way that it was opened for. */
+	if (!backend->bdev)
+		return 0;
+	r = sync_blockdev(backend->bdev);
 	invalidate_bdev(backend->bdev);
 	return r;
 }
@@ -262,6 +296,13 @@ long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp)
 	return r;
 }
 
+static int vhost_blk_backend_flush(struct vhost_blk_backend *backend)
+{
+	if (backend->bdev)
+		return blkdev_issue_flush(backend->bdev);
+	return vfs_fsync(backend->file, 1);
+}
+
 long vhost_blk_set_writeback(struct vhost_blk *blk, void __user *argp)
 {
 	int writeback;
@@ -282,7 +323,7 @@ long vhost_blk_set_writeback(struct vhost_blk *blk, void __user *argp)
 	vstor_dev_stop(&blk->dev);
 	/* The driver will not flush any more: what has completed must be stable. */
 	if (!writeback && blk->backend)
-		r = blkdev_issue_flush(blk->backend->bdev);
+		r = vhost_blk_backend_flush(blk->backend);
 	if (!r)
 		blk->writeback = writeback;
 	vstor_dev_resume(&blk->dev);

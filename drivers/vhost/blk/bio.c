@@ -162,6 +162,7 @@ static bool vhost_blk_is_small(const struct iovec *iov, size_t skip, size_t len)
 
 void vhost_blk_send(struct vhost_blk_req *req)
 {
+	struct vhost_blk_backend *backend = vhost_blk_req_backend(req);
 	struct vhost_blk_bio *bio, *next;
 
 	/* One more than there are, so that the request outlives the loop. */
@@ -169,7 +170,10 @@ void vhost_blk_send(struct vhost_blk_req *req)
 	for (bio = req->bios; bio; bio = next) {
 		next = bio->next;
 		atomic_inc(&req->bios_left);
-		submit_bio(&bio->bio);
+		if (backend->bdev)
+			submit_bio(&bio->bio);
+		else
+			vhost_blk_file_submit(backend, bio);
 	}
 	if (atomic_dec_and_test(&req->bios_left))
 		vstor_cmd_done(&req->cmd);
@@ -230,6 +234,10 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req,
 void vhost_blk_submit_flush(struct vhost_blk_req *req,
 			    struct vhost_blk_backend *backend)
 {
+	if (!backend->bdev) {
+		vhost_blk_file_queue(req);
+		return;
+	}
 	/* Empty, for a bio must not carry REQ_OP_FLUSH. */
 	req->bios = vhost_blk_new_bio(req, backend,
 				      REQ_OP_WRITE | REQ_SYNC | REQ_PREFLUSH, 0);

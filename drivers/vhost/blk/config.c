@@ -26,12 +26,23 @@ static void vhost_blk_fill_topology(struct block_device *bdev,
 	config->opt_io_size = cpu_to_blk32(bdev_io_opt(bdev) / block);
 }
 
+/* What a discard best is a multiple of. */
+static unsigned int vhost_blk_granularity(const struct vhost_blk_backend *backend)
+{
+	unsigned int granularity;
+
+	if (backend->bdev)
+		granularity = bdev_discard_granularity(backend->bdev);
+	else
+		granularity = i_blocksize(file_inode(backend->file));
+	return max(granularity, backend->block_size);
+}
+
 /* Limits and features of requests that name ranges (ranges.c). */
 static u64 vhost_blk_fill_ranges(struct vhost_blk_backend *backend,
 				 struct virtio_blk_config *config)
 {
-	unsigned int granularity = max(bdev_discard_granularity(backend->bdev),
-				       backend->block_size);
+	unsigned int granularity = vhost_blk_granularity(backend);
 	struct vhost_blk_limits limits;
 	u64 features = 0;
 
@@ -50,7 +61,8 @@ static u64 vhost_blk_fill_ranges(struct vhost_blk_backend *backend,
 		config->max_write_zeroes_seg = cpu_to_blk32(VHOST_BLK_RANGES_MAX);
 		/* Where there is a command for it the device may deallocate. */
 		config->write_zeroes_may_unmap =
-			limits.max_discard && bdev_write_zeroes_sectors(backend->bdev);
+			limits.max_discard &&
+			(!backend->bdev || bdev_write_zeroes_sectors(backend->bdev));
 	}
 	if (limits.max_secure_erase) {
 		features |= BIT_ULL(VIRTIO_BLK_F_SECURE_ERASE);
@@ -64,12 +76,13 @@ static u64 vhost_blk_fill_ranges(struct vhost_blk_backend *backend,
 static void vhost_blk_fill_config(struct vhost_blk_backend *backend,
 				  struct virtio_blk_config *config)
 {
-	config->capacity = cpu_to_blk64(bdev_nr_sectors(backend->bdev));
+	config->capacity = cpu_to_blk64(vhost_blk_backend_capacity(backend));
 	config->size_max = cpu_to_blk32(VHOST_BLK_SIZE_MAX);
 	config->seg_max = cpu_to_blk32(VHOST_BLK_SEG_MAX);
 	config->blk_size = cpu_to_blk32(backend->block_size);
 	config->num_queues = cpu_to_blk16(VHOST_BLK_MAX_QUEUES);
-	vhost_blk_fill_topology(backend->bdev, config);
+	if (backend->bdev)
+		vhost_blk_fill_topology(backend->bdev, config);
 }
 
 /* Answers for @backend. */
@@ -128,7 +141,7 @@ static void vhost_blk_watch(struct work_struct *work)
 
 	mutex_lock(&blk->dev.mutex);
 	if (vhost_blk_watches(blk)) {
-		capacity = bdev_nr_sectors(blk->backend->bdev);
+		capacity = vhost_blk_backend_capacity(blk->backend);
 		if (capacity != blk->capacity)
 			eventfd_signal(blk->config_call);
 		blk->capacity = capacity;
@@ -150,7 +163,7 @@ void vhost_blk_config_start(struct vhost_blk *blk)
 
 	if (!vhost_blk_watches(blk))
 		return;
-	capacity = bdev_nr_sectors(blk->backend->bdev);
+	capacity = vhost_blk_backend_capacity(blk->backend);
 	if (blk->capacity && blk->capacity != capacity)
 		eventfd_signal(blk->config_call);
 	blk->capacity = capacity;

@@ -12,13 +12,21 @@ static struct miscdevice vhost_blk_misc = {
 
 static int __init vhost_blk_init(void)
 {
-	return misc_register(&vhost_blk_misc);
+	int r = vhost_blk_file_init();
+
+	if (r)
+		return r;
+	r = misc_register(&vhost_blk_misc);
+	if (r)
+		vhost_blk_file_exit();
+	return r;
 }
 module_init(vhost_blk_init);
 
 static void __exit vhost_blk_exit(void)
 {
 	misc_deregister(&vhost_blk_misc);
+	vhost_blk_file_exit();
 }
 module_exit(vhost_blk_exit);
 

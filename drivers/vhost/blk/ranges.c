@@ -30,9 +30,10 @@ struct vhost_blk_ranges {
 	struct vhost_blk_range range[] __counted_by(n);
 };
 
-static struct vhost_blk_backend *vhost_blk_req_backend(struct vhost_blk_req *req)
+/* The device, or the file's system, has a command to write zeroes with. */
+static bool vhost_blk_zeroes_by_command(const struct vhost_blk_backend *backend)
 {
-	return vhost_vq_get_backend(&req->cmd.svq->vq);
+	return !backend->bdev || bdev_write_zeroes_sectors(backend->bdev);
 }
 
 /* Every range is checked before anything is done to the first. */
@@ -128,6 +129,10 @@ static int vhost_blk_start_ranges(struct vhost_blk_req *req)
 {
 	int r;
 
+	if (!req->ranges->pages && !vhost_blk_req_backend(req)->bdev) {
+		vhost_blk_file_queue(req);
+		return 0;
+	}
 	if (req->ranges->pages)
 		r = vhost_blk_pages_round(req);
 	else
@@ -145,7 +150,7 @@ int vhost_blk_submit_ranges(struct vhost_blk_req *req,
 			    const struct vhost_blk_limits *limits, struct iov_iter *from)
 {
 	unsigned int n = command->bytes / sizeof(struct virtio_blk_discard_write_zeroes);
-	struct block_device *bdev = vhost_blk_req_backend(req)->bdev;
+	struct vhost_blk_backend *backend = vhost_blk_req_backend(req);
 	struct vhost_blk_ranges *ranges;
 	int r;
 
@@ -158,7 +163,8 @@ int vhost_blk_submit_ranges(struct vhost_blk_req *req,
 	}
 	ranges->n = n;
 	ranges->op = command->op;
-	ranges->pages = command->op == VHOST_BLK_WRITE_ZEROES && !bdev_write_zeroes_sectors(bdev);
+	ranges->pages = command->op == VHOST_BLK_WRITE_ZEROES &&
+			!vhost_blk_zeroes_by_command(backend);
 	ranges->stable = command->op == VHOST_BLK_WRITE_ZEROES &&
 			 vhost_blk_is_stable(to_vhost_blk_vq(req->cmd.svq));
 	r = vhost_blk_copy_ranges(ranges, limits, from);
@@ -181,7 +187,7 @@ static bool vhost_blk_wants_pages(struct vhost_blk_req *req)
 	if (ranges->op != VHOST_BLK_WRITE_ZEROES || ranges->pages || !req->bio_status)
 		return false;
 	return req->bio_status == BLK_STS_NOTSUPP ||
-	       !bdev_write_zeroes_sectors(vhost_blk_req_backend(req)->bdev);
+	       !vhost_blk_zeroes_by_command(vhost_blk_req_backend(req));
 }
 
 bool vhost_blk_ranges_go_on(struct vhost_blk_req *req)
@@ -210,6 +216,18 @@ bool vhost_blk_ranges_go_on(struct vhost_blk_req *req)
 	if (r > 0)
 		vhost_blk_send(req);
 	return r > 0;
+}
+
+unsigned int vhost_blk_round(struct vhost_blk_req *req, enum vhost_blk_op *op,
+			     struct vhost_blk_range **range)
+{
+	struct vhost_blk_ranges *ranges = req->ranges;
+
+	if (!ranges || ranges->flushed)
+		return 0;
+	*op = ranges->op;
+	*range = ranges->range;
+	return ranges->n;
 }
 
 void vhost_blk_free_ranges(struct vhost_blk_req *req)

@@ -48,10 +48,10 @@
 #define VHOST_BLK_VQ_BYTES	VHOST_BLK_BYTES_MAX
 
 /**
- * struct vhost_blk_backend - an open block device
+ * struct vhost_blk_backend - an open block device or regular file
  * @file: the caller's open file; keeps @bdev open and carries the right to write
- * @bdev: the device
- * @block_size: its logical block size, fixed while it is open
+ * @bdev: the device; NULL: @file is a regular file, see file.c
+ * @block_size: what sectors and lengths are multiples of, fixed while it is open
  * @addr_mask: bits that must be 0 in the address of guest memory that is to
  *	reach the device unbounced
  */
@@ -65,10 +65,12 @@ struct vhost_blk_backend {
 /**
  * struct vhost_blk_bio - a bio of a request
  * @next: of the same request; bi_next is the block layer's
+ * @iocb: where it is sent to a file
  * @bio: its table is behind it, or in the request for the embedded one
  */
 struct vhost_blk_bio {
 	struct vhost_blk_bio *next;
+	struct kiocb iocb;
 	struct bio bio;
 };
 
@@ -100,6 +102,7 @@ enum vhost_blk_pages {
  * @bounce_segs: how many they are
  * @pages: what the bios hold
  * @ranges: of a DISCARD, WRITE_ZEROES, SECURE_ERASE, else NULL
+ * @work: what a file does only synchronously
  * @bio: the embedded bio, for what needs no more than @vecs
  * @vecs: its table
  */
@@ -118,6 +121,7 @@ struct vhost_blk_req {
 	struct iovec *bounce_iov;
 	unsigned int bounce_segs;
 	struct vhost_blk_ranges *ranges;
+	struct work_struct work;
 	struct vhost_blk_bio bio;
 	struct bio_vec vecs[VHOST_BLK_INLINE_VECS];
 };
@@ -170,6 +174,12 @@ static inline struct vhost_blk_vq *to_vhost_blk_vq(struct vstor_vq *svq)
 	return container_of(svq, struct vhost_blk_vq, svq);
 }
 
+/* Fixed while the request is in flight. */
+static inline struct vhost_blk_backend *vhost_blk_req_backend(struct vhost_blk_req *req)
+{
+	return vhost_vq_get_backend(&req->cmd.svq->vq);
+}
+
 /* ioctl.c */
 extern const struct file_operations vhost_blk_fops;
 
@@ -185,6 +195,7 @@ void vhost_blk_config_exit(struct vhost_blk *blk);
 /* backend.c: process context */
 struct vhost_blk_backend *vhost_blk_backend_open(int fd);
 void vhost_blk_backend_close(struct vhost_blk_backend *backend);
+u64 vhost_blk_backend_capacity(const struct vhost_blk_backend *backend);
 bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend);
 /* As they are now, but for the negotiated features. */
 void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
@@ -235,7 +246,23 @@ int vhost_blk_submit_ranges(struct vhost_blk_req *req,
 			    const struct vhost_blk_limits *limits, struct iov_iter *from);
 /* A round of it has ended. True: the next one is on its way. */
 bool vhost_blk_ranges_go_on(struct vhost_blk_req *req);
+/* What the present round is about; returns how many ranges, 0 for a flush. */
+unsigned int vhost_blk_round(struct vhost_blk_req *req, enum vhost_blk_op *op,
+			     struct vhost_blk_range **range);
 void vhost_blk_free_ranges(struct vhost_blk_req *req);
+
+/* file.c: a regular file as backend */
+
+int vhost_blk_file_init(void);
+void vhost_blk_file_exit(void);
+/* Fills in what follows from the file. Process context. */
+int vhost_blk_file_open(struct vhost_blk_backend *backend);
+void vhost_blk_file_limits(const struct vhost_blk_backend *backend,
+			   struct vhost_blk_limits *limits);
+/* As submit_bio() does; vhost_blk_end_io() is called in any context. */
+void vhost_blk_file_submit(struct vhost_blk_backend *backend, struct vhost_blk_bio *bio);
+/* Does vhost_blk_round(), then vstor_cmd_done(). */
+void vhost_blk_file_queue(struct vhost_blk_req *req);
 
 /* complete.c */
 
