@@ -40,14 +40,26 @@ static int access_of(const struct blk_setup *setup)
 	return setup->write_only ? O_WRONLY : O_RDWR;
 }
 
+/*
+ * The backends group runs tests on its own: BLK_BACKEND is the path, and BLK_DIRECT
+ * not empty opens it with O_DIRECT. A test that wants a disk of its own has one.
+ */
+static const char *given_backend(const struct nullb *disk)
+{
+	const struct nullb any = { 0 };
+
+	return memcmp(disk, &any, sizeof(any)) ? NULL : getenv("BLK_BACKEND");
+}
+
 struct blk blk_prepare(const struct blk_setup *setup)
 {
 	struct blk blk = { .path = setup->path };
 
 	if (!blk.path)
-		blk.path = nullb_new(&setup->disk);
+		blk.path = given_backend(&setup->disk) ?: nullb_new(&setup->disk);
 	blk.capacity = device_sectors(blk.path);
-	blk.fd = open(blk.path, access_of(setup) | O_CLOEXEC);
+	blk.fd = open(blk.path, access_of(setup) | O_CLOEXEC |
+		      (getenv("BLK_DIRECT") && *getenv("BLK_DIRECT") ? O_DIRECT : 0));
 	check(blk.fd >= 0, "open %s: %m", blk.path);
 	blk.dev = vdev_open(&blk_ops, setup->memory ?: 64 << 20);
 	blk.dev->backend_fd = blk.fd;

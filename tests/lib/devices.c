@@ -197,10 +197,14 @@ void dm_set(const char *path, const char *table)
 uint64_t device_sectors(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
 	uint64_t bytes;
 
 	check(fd >= 0, "open %s: %m", path);
-	check_ok(ioctl(fd, BLKGETSIZE64, &bytes));
+	check_ok(fstat(fd, &st));
+	bytes = st.st_size;
+	if (S_ISBLK(st.st_mode))
+		check_ok(ioctl(fd, BLKGETSIZE64, &bytes));
 	close(fd);
 	return bytes / 512;
 }

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * T10 protection information: a device that has it gets it with every write, every
+ * read is verified, and what was damaged behind the device's back is an error to the
+ * guest. Disks: scsi_debug, and the NVMe namespaces that L1 was booted with.
+ */
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blk.h"
+#include "tap.h"
+
+#define PLACES 64
+#define DATA "/tmp/vst.data"
+
+struct disk {
+	const char *name;
+	/* Parameters of scsi_debug; NULL: an NVMe namespace. */
+	const char *scsi_debug;
+	const char *format;
+};
+
+static const struct disk disks[] = {
+	{ "scsi_dif_1", "dif=1 dix=1", "T10-DIF-TYPE1-CRC" },
+	{ "scsi_dif_3", "dif=3 dix=1", "T10-DIF-TYPE3-CRC" },
+	{ "scsi_dif_1_ip", "dif=1 dix=1 guard=1", "T10-DIF-TYPE1-IP" },
+	{ "nvme_pi_1", NULL, "T10-DIF-TYPE1-CRC" },
+};
+
+static bool format_is(const char *sys, const char *format)
+{
+	char path[300], got[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/integrity/format", sys);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	if (fgets(got, sizeof(got), f))
+		got[strcspn(got, "\n")] = 0;
+	fclose(f);
+	return !strcmp(got, format);
+}
+
+/* The block device that matches the pattern and has this protection. */
+static const char *find(const char *pattern, const char *format)
+{
+	const char *found = NULL;
+	char *path;
+	glob_t g;
+
+	for (int tries = 0; tries < 100 && !found; tries++) {
+		if (tries)
+			sleep_ms(100);
+		if (glob(pattern, 0, NULL, &g))
+			continue;
+		for (size_t i = 0; i < g.gl_pathc && !found; i++) {
+			if (!format_is(g.gl_pathv[i], format))
+				continue;
+			check(asprintf(&path, "/dev/%s", strrchr(g.gl_pathv[i], '/') + 1) > 0,
+			      "out of memory");
+			found = path;
+		}
+		globfree(&g);
+	}
+	check(found, "no disk with protection %s", format);
+	return found;
+}
+
+static bool drop_scsi_debug(void)
+{
+	if (access("/sys/module/scsi_debug", F_OK))
+		return true;
+	return system("modprobe -r scsi_debug") == 0;
+}
+
+__attribute__((constructor)) static void drop_after(void)
+{
+	tap_after(drop_scsi_debug);
+}
+
+static const char *disk_new(const struct disk *d)
+{
+	if (!d->scsi_debug) {
+		run_command("modprobe nvme");
+		return find("/sys/block/nvme*n1", d->format);
+	}
+	run_command("modprobe sd_mod; modprobe scsi_debug dev_size_mb=16 delay=0 %s", d->scsi_debug);
+	return find("/sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*/block/sd*",
+		    d->format);
+}
+
+/*
+ * Data and protection of one block, as they are but for what the command does to the
+ * data, in the place of another.
+ */
+static void nvme_move(const char *path, uint64_t from, uint64_t to, const char *command)
+{
+	const char *args = "-c 0 -z 512 -y 8 -d " DATA " -M " DATA ".pi";
+
+	run_command("{ nvme read %s -s %llu %s && %s && nvme write %s -s %llu %s; } >" DATA ".log 2>&1",
+		    path, (unsigned long long)from, args, command, path,
+		    (unsigned long long)to, args);
+}
+
+/* New data without new protection. */
+static void damage(const char *path, uint64_t sector)
+{
+	const char *name = strrchr(path, '/') + 1;
+	unsigned char data[SECTOR];
+
+	fill(data, SECTOR, 99);
+	if (strstr(name, "nvme")) {
+		nvme_move(path, sector, sector, "printf X | dd of=" DATA " conv=notrunc 2>&1");
+		return;
+	}
+	run_command("echo 0 >/sys/block/%s/integrity/write_generate", name);
+	device_write(path, sector * SECTOR, data, SECTOR);
+	run_command("echo 1 >/sys/block/%s/integrity/write_generate", name);
+}
+
+static void fill_disk(struct blk *blk, unsigned char *data)
+{
+	fill(data, PLACES * SECTOR, 5);
+	blk_write(blk->vq, 0, data, PLACES * SECTOR);
+}
+
+static void read_must_fail(struct blk *blk, uint64_t sector, unsigned int sectors)
+{
+	blk_expect_len(blk->vq, &(struct blk_io){ .type = VIRTIO_BLK_T_IN, .sector = sector,
+			.in_len = sectors * SECTOR }, VIRTIO_BLK_S_IOERR, 0);
+}
+
+/* Through every way that data goes: inline, allocated, bounced. */
+TEST_V(written_data_reads_back, disks)
+{
+	const struct blk_layout odd = { "", .out = { 16, 100 }, .in = { 100 }, .offset = 3 };
+	static unsigned char data[1 << 20], got[1 << 20];
+	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(v) });
+
+	fill(data, sizeof(data), 6);
+	blk_write(blk.vq, 0, data, sizeof(data));
+	blk_read(blk.vq, 0, got, sizeof(got));
+	check_same(got, data, sizeof(got), "1 MiB");
+	blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_OUT, .sector = 3,
+			.out = data, .out_len = 9 * SECTOR, .layout = &odd }, VIRTIO_BLK_S_OK);
+	blk_read(blk.vq, 3, got, 9 * SECTOR);
+	check_same(got, data, 9 * SECTOR, "bounced");
+	/* The host, which verifies as well, finds nothing wrong. */
+	device_read(blk.path, 0, got, sizeof(got));
+}
+
+TEST_V(damaged_block_is_an_error, disks)
+{
+	static unsigned char data[PLACES * SECTOR], got[SECTOR];
+	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(v) });
+
+	fill_disk(&blk, data);
+	damage(blk.path, 10);
+	read_must_fail(&blk, 10, 1);
+	read_must_fail(&blk, 8, 8);
+	blk_read(blk.vq, 9, got, SECTOR);
+	check_same(got, data + 9 * SECTOR, SECTOR, "the block before");
+	blk_read(blk.vq, 11, got, SECTOR);
+	check_same(got, data + 11 * SECTOR, SECTOR, "the block behind");
+	/* Written anew it is good again. */
+	blk_write(blk.vq, 10, data, SECTOR);
+	blk_read(blk.vq, 10, got, SECTOR);
+	check_same(got, data, SECTOR, "the block itself");
+}
+
+TEST(misdirected_write_is_an_error)
+{
+	static unsigned char data[PLACES * SECTOR], got[SECTOR];
+	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(&disks[3]) });
+
+	fill_disk(&blk, data);
+	nvme_move(blk.path, 20, 30, "true");
+	read_must_fail(&blk, 30, 1);
+	blk_read(blk.vq, 20, got, SECTOR);
+	check_same(got, data + 20 * SECTOR, SECTOR, "where it came from");
+}
