@@ -54,17 +54,17 @@ s64 vhost_blk_finish(struct vstor_cmd *cmd, bool discard)
 {
 	struct vhost_blk_req *req = container_of(cmd, struct vhost_blk_req, cmd);
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(cmd->svq);
-	u32 used;
+	s64 used;
 
 	if (!discard && vhost_blk_ranges_go_on(req))
 		return VSTOR_CMD_GOES_ON;
 	vhost_blk_settle(req, discard);
 	vhost_blk_free_bios(req);
 	vhost_blk_free_ranges(req);
-	if (!discard && put_user(req->status, req->status_at))
-		vstor_vq_break(cmd->svq, "status not writable");
-
 	used = vhost_blk_used_len(req->in, req->written);
+	if (!discard && put_user(req->status, req->status_at))
+		used = VSTOR_CMD_UNTOLD;
+
 	bq->bytes -= req->bytes;
 	req->next_free = bq->free;
 	bq->free = req;

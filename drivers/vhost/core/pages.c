@@ -106,13 +106,17 @@ EXPORT_SYMBOL_NS_GPL(vstor_bio_unpin, VHOST_STORAGE);
 
 ssize_t vstor_bio_add_bounce(struct bio *bio, size_t len, unsigned int block)
 {
+	gfp_t gfp = GFP_KERNEL_ACCOUNT;
 	size_t added = 0;
 	unsigned int part;
 	struct page *page;
 
+	/* All of a read goes to the guest, whether the device has filled it or not. */
+	if (!op_is_write(bio_op(bio)))
+		gfp |= __GFP_ZERO;
 	len = min(len, vstor_bio_room(bio, 0, block));
 	while (added < len) {
-		page = alloc_page(GFP_KERNEL_ACCOUNT);
+		page = alloc_page(gfp);
 		if (!page)
 			return -ENOMEM;
 		part = min_t(size_t, PAGE_SIZE, len - added);

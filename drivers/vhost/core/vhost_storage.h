@@ -46,8 +46,10 @@ struct vstor_cmd {
  *	in exactly one vstor_cmd_done().
  * @finish: ends the command, frees it and returns the used length. Where it has
  *	more to do, it is sent on its way once more and VSTOR_CMD_GOES_ON is
- *	returned; another vstor_cmd_done() follows. With @discard it must end,
- *	and guest memory must be left alone: the owner's mm is not ours.
+ *	returned; another vstor_cmd_done() follows. VSTOR_CMD_UNTOLD: it has ended
+ *	and the guest cannot be told; it gets no used entry, and the vq breaks.
+ *	With @discard it must end, and guest memory must be left alone: the owner's
+ *	mm is not ours.
  */
 struct vstor_ops {
 	bool (*ready)(struct vstor_vq *svq);
@@ -57,6 +59,7 @@ struct vstor_ops {
 };
 
 #define VSTOR_CMD_GOES_ON	(-1)
+#define VSTOR_CMD_UNTOLD	(-2)
 
 /**
  * struct vstor_vq - a request queue

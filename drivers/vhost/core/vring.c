@@ -158,6 +158,7 @@ void vstor_vq_complete(struct vstor_vq *svq)
 	struct vstor_cmd *cmd, *next;
 	struct llist_node *done;
 	unsigned int n = 0;
+	bool ended = false;
 	s64 used;
 
 	lockdep_assert_held(&vq->mutex);
@@ -169,17 +170,22 @@ void vstor_vq_complete(struct vstor_vq *svq)
 		used = svq->ops->finish(cmd, discard);
 		if (used == VSTOR_CMD_GOES_ON)
 			continue;
-		vq->heads[n].len = cpu_to_vhost32(vq, used);
 		atomic_dec(&svq->in_flight);
+		ended = true;
+		if (used == VSTOR_CMD_UNTOLD) {
+			vstor_vq_break(svq, "status not writable");
+			continue;
+		}
+		vq->heads[n].len = cpu_to_vhost32(vq, used);
 		/* No more than the ring has entries, and heads has room for. */
 		n++;
 	}
 	if (n && !discard)
 		vstor_vq_push(svq, n);
 	/* drain.c may wait for the last one; vstor_cmd_done() woke it too early. */
-	if (n && wq_has_sleeper(&svq->drained))
+	if (ended && wq_has_sleeper(&svq->drained))
 		wake_up(&svq->drained);
-	if (n && svq->starved) {
+	if (ended && svq->starved) {
 		svq->starved = false;
 		vstor_vq_poke(svq);
 	}
