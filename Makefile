@@ -3,6 +3,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= 6.12
+TIME ?= 600
 release = $(shell sed -n 's/^.define UTS_RELEASE "\(.*\)"/\1/p' \
 	$(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 
@@ -14,7 +15,7 @@ private = $(out)/private
 Q = $(if $(V),,@)
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules modules_install demo check bench style clean
+.PHONY: help modules modules_install demo check fuzz bench style clean
 
 help: ## show this
 	@sed -n 's/^\([a-z_]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 30
@@ -23,6 +24,7 @@ help: ## show this
 	@echo '  KSRC=DIR    kernel source that has drivers/vhost/vhost.h (default: linux-source)'
 	@echo '  T=GROUP[/TEST]  with check: one group or one test'
 	@echo '  KERNEL=V    with check: the kernel of the testbed (default: 6.12)'
+	@echo '  TIME=S SEED=N   with fuzz: for how long (default: $(TIME)), and which requests'
 	@echo '  V=1         show the commands'
 
 modules: ## build vhost_storage.ko and vhost_blk.ko for KDIR
@@ -42,6 +44,11 @@ demo: ## set everything up, then show a guest using vhost_blk
 
 check: ## set everything up, then run all tests
 	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(T)
+
+fuzz: ## give a device in the testbed random requests for TIME seconds
+	$(Q)scripts/testbed run --kernel $(KERNEL) --timeout $$(($(TIME) + 300)) -- \
+		env FUZZ_TIME=$(TIME) FUZZ_SEED=$(SEED) TESTS_LIMIT=$$(($(TIME) + 120)) \
+		/project/tests/run hostile/fuzz/longer
 
 clean: ## remove build/ (scripts/testbed clean: the cache too)
 	$(Q)rm -rf build

@@ -104,6 +104,8 @@ run_l1()
 	vm_share project /project
 	vm_share out /project/build/out readonly=off
 	[ -z "$run_share" ] || vm_share share /share
+	# Pages as they were left: what leaks of the kernel's memory is to show.
+	vm_cmdline+=" init_on_alloc=0"
 	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root testbed.timeout=$run_timeout"
 	[ -z "$run_share" ] || vm_cmdline+=" testbed.share=1"
 	for index in "${!run_disks[@]}"; do

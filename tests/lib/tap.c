@@ -218,7 +218,7 @@ static int run(const struct tap_test *t, const void *variant)
 	return ret;
 }
 
-int main(int argc, char **argv)
+int tap_main(int argc, char **argv)
 {
 	const struct tap_test *t;
 	const void *variant;

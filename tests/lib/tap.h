@@ -130,6 +130,9 @@ uint64_t now_ms(void);
 
 void sleep_ms(unsigned int ms);
 
+/* What main() is, unless a test file has one of its own: the contract above. */
+int tap_main(int argc, char **argv);
+
 /* A small deterministic generator: a failing sequence can be repeated. */
 uint64_t prng(uint64_t *state);
 

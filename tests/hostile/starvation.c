@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Row 14: rings that are refilled faster than they are drained. The others are
+ * served, ioctls return, and the process can be killed.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "scene.h"
+#include "tap.h"
+
+/*
+ * What a bystander's request may take: hundreds of times what it does in an
+ * emulated machine, and far less than for ever.
+ */
+#define LATENCY_MS 1000
+/* The row's limit is 1 s; an emulated machine that is busy otherwise may need more. */
+#define KILL_MS 5000
+
+/* Keeps a ring full, for ever or until it is told. */
+struct flood {
+	struct carousel c;
+	atomic_bool stop;
+	pthread_t thread;
+	unsigned long sent;
+};
+
+static void *flood(void *arg)
+{
+	struct flood *f = arg;
+	unsigned int room;
+
+	while (!atomic_load(&f->stop)) {
+		carousel_take(&f->c);
+		room = f->c.n - carousel_out(&f->c);
+		if (room) {
+			carousel_send(&f->c, room);
+			f->sent += room;
+		}
+		/* Kicked whether it wants to be or not. */
+		vq_kick_always(f->c.vq);
+	}
+	return NULL;
+}
+
+static void flood_start(struct flood *f, struct vq *vq, const struct way *way, uint32_t type,
+			uint32_t len)
+{
+	f->c = carousel_new(vq, way->indirect, type, 0, len);
+	f->sent = 0;
+	atomic_store(&f->stop, false);
+	check(!pthread_create(&f->thread, NULL, flood, f), "no thread");
+}
+
+static void flood_stop(struct flood *f)
+{
+	atomic_store(&f->stop, true);
+	pthread_join(f->thread, NULL);
+	f->c.vq->no_interrupt = false;
+	check(carousel_wait(&f->c, 0), "the flooded queue does not come to rest");
+}
+
+/* What needs no disk, and what does. */
+static const struct {
+	const char *name;
+	uint32_t type;
+	uint32_t len;
+} floods[] = {
+	{ "get_id", VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_ID_BYTES },
+	{ "read", VIRTIO_BLK_T_IN, GUEST_PAGE },
+	{ "unknown", 77, SECTOR },
+	{ "refused", VIRTIO_BLK_T_OUT, 7 },
+};
+
+static void probe_timed(struct scene *s, struct vq *vq, const char *what)
+{
+	uint64_t before = now_ms(), ms;
+
+	scene_probe(s, vq);
+	ms = now_ms() - before;
+	check(ms < LATENCY_MS, "%s: queue %u took %llu ms for a write and a read", what,
+	      vq->index, (unsigned long long)ms);
+}
+
+TEST_V_LIMIT(flooded_queue_lets_the_others_live, ways, 60)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(floods); i++) {
+		struct scene s = scene_start(v);
+		struct flood f;
+
+		flood_start(&f, s.vq, v, floods[i].type, floods[i].len);
+		for (uint64_t end = now_ms() + 400; now_ms() < end;) {
+			for (unsigned int q = 1; q < v->queues; q++)
+				probe_timed(&s, s.blk.dev->vqs[q], floods[i].name);
+			probe_timed(&s, s.other.vq, floods[i].name);
+		}
+		/* An ioctl that drains, too. */
+		check_ok(vdev_set_mem_table(s.blk.dev));
+		flood_stop(&f);
+		diag("%s: %lu requests", floods[i].name, f.sent);
+		check(f.sent > 2 * f.c.n, "the ring was not flooded");
+		check(!event_take(s.vq->err), "%s: the error eventfd fired", floods[i].name);
+		scene_restart(&s);
+		scene_must_serve(&s, floods[i].name);
+		close(s.blk.dev->fd);
+		close(s.other.dev->fd);
+	}
+}
+
+/* All queues but one; and the stop of a device whose rings never empty. */
+TEST_V_LIMIT(stop_of_a_flooded_device_returns, ways, 60)
+{
+	struct scene s = scene_start(v);
+	struct flood f[4];
+
+	for (unsigned int q = 0; q < v->queues; q++)
+		flood_start(&f[q], s.blk.dev->vqs[q], v, VIRTIO_BLK_T_IN, GUEST_PAGE);
+	for (unsigned int round = 0; round < 10; round++) {
+		uint64_t before = now_ms();
+
+		vdev_stop(s.blk.dev);
+		check(now_ms() - before < KILL_MS, "a stop took %llu ms",
+		      (unsigned long long)(now_ms() - before));
+		check(!s.blk.dev->ops->attach(s.blk.dev), "attach: %m");
+		sleep_ms(10);
+		probe_timed(&s, s.other.vq, "the other device");
+	}
+	for (unsigned int q = 0; q < v->queues; q++)
+		flood_stop(&f[q]);
+}
+
+static void flood_for_ever(const char *path, const struct way *v, uint32_t type, int ready)
+{
+	struct scene s = scene_prepare(v, &(struct blk_setup){ .path = path });
+	struct flood f[4];
+
+	scene_run(&s);
+	for (unsigned int q = 0; q < v->queues; q++)
+		flood_start(&f[q], s.blk.dev->vqs[q], v, type, GUEST_PAGE);
+	sleep_ms(200);
+	check_eq(write(ready, "", 1), 1);
+	pause();
+}
+
+static void kill_flooding(const char *path, const struct way *v, uint32_t type)
+{
+	uint64_t before;
+	long pins;
+	int ready[2], status;
+	pid_t pid;
+	char c;
+
+	run_command("modprobe vhost_blk");
+	pins = pages_pinned();
+	check_ok(pipe(ready));
+	fflush(stdout);
+	pid = check_ok(fork());
+	if (!pid) {
+		close(ready[0]);
+		flood_for_ever(path, v, type, ready[1]);
+	}
+	close(ready[1]);
+	check(read(ready[0], &c, 1) == 1, "the flood did not begin");
+	before = now_ms();
+	kill(pid, SIGKILL);
+	check_eq(waitpid(pid, &status, 0), pid);
+	check(WIFSIGNALED(status), "the owner ended with status %x", status);
+	check_released(pins, KILL_MS);
+	diag("killed and gone after %llu ms", (unsigned long long)(now_ms() - before));
+	check(now_ms() - before < KILL_MS, "it took %llu ms to die",
+	      (unsigned long long)(now_ms() - before));
+}
+
+TEST_V_LIMIT(killed_in_a_flood, ways, 60)
+{
+	const char *path = nullb_new(&(struct nullb){});
+
+	kill_flooding(path, v, VIRTIO_BLK_T_GET_ID);
+	kill_flooding(path, v, VIRTIO_BLK_T_IN);
+}
