@@ -71,7 +71,7 @@ struct vhost_blk_serial {
  *
  * Errors: EBADF (fd is not open, or not open for reading), ENOTBLK (neither
  * a block device nor a regular file), EOPNOTSUPP (a zoned device, or a file whose
- * file system has no asynchronous I/O), EINVAL (index is not 0; a vq has
+ * file system has no asynchronous I/O), EINVAL (index not 0; O_APPEND; a vq has
  * more than VHOST_BLK_MAX_QUEUE_SIZE entries; VIRTIO_F_VERSION_1 was not
  * negotiated), EFAULT (no vq is set up, or a ring is not in the owner's address
  * range), EIO and the like (what the host's cache held for the device could not
