@@ -24,6 +24,7 @@ help: ## show this
 	@echo '  KSRC=DIR    kernel source that has drivers/vhost/vhost.h (default: linux-source)'
 	@echo '  T=GROUP[/TEST]  with check: one group or one test'
 	@echo '  KERNEL=V    with check: the kernel of the testbed (default: 6.12)'
+	@echo '  DEBUG=1     with check: the debug kernel (KASAN, lockdep, fault injection)'
 	@echo '  TIME=S SEED=N   with fuzz: for how long (default: $(TIME)), and which requests'
 	@echo '  V=1         show the commands'
 

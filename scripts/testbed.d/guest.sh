@@ -8,7 +8,7 @@ guest_usage()
 	Boots L2 with these options and runs COMMAND in it. The options come after the
 	testbed's own, so that -smp, -m and the like can be given again. From the
 	environment: GUEST_QEMU, the QEMU binary (default: the patched one);
-	GUEST_TIMEOUT in seconds (default 600); GUEST_DIR, a folder for this run's
+	GUEST_TIMEOUT in seconds (default 600, more on the debug kernel); GUEST_DIR, a folder for this run's
 	files (default: a new one under /tmp); GUEST_BOOT=disk, let the firmware find
 	a kernel, which needs testbed.level=l2 testbed.lower=root on its command line.
 	Exits with COMMAND's status; 128 when L2 was lost.
@@ -30,20 +30,23 @@ guest_options()
 
 testbed_guest()
 {
+	local timeout=${GUEST_TIMEOUT:-$((600 * ${TEST_SLOWNESS:-1}))}
+
 	guest_options "$@"
 	[ -e /run/testbed-l1 ] || die "testbed guest runs inside L1: scripts/testbed run -- scripts/testbed guest ..."
 	[ -w /dev/kvm ] || die "L1 has no /dev/kvm: see its dmesg for kvm_amd"
-	vm_vmlinuz=/boot/vmlinuz-$(uname -r)
-	vm_initrd=/project/build/testbed/$(uname -r | cut -d. -f1,2)/initrd
+	# The distribution's kernel, whatever L1 runs on.
+	vm_vmlinuz=$(echo /boot/vmlinuz-6.12.*)
+	vm_initrd=/project/build/testbed/6.12/initrd
 	mkdir -p "${GUEST_DIR:=$(mktemp -d /tmp/guest.XXXXXX)}"
 	vm_begin "$GUEST_DIR"
 	vm_args=(-M q35 -accel kvm -cpu host -smp 1 -m 1G "${vm_args[@]}")
 	vm_share root /
-	vm_cmdline+=" testbed.level=l2 testbed.lower=root testbed.timeout=${GUEST_TIMEOUT:-600}"
+	vm_cmdline+=" testbed.level=l2 testbed.lower=root testbed.timeout=$timeout"
 	# Every character on the serial line is an exit through two machines.
 	vm_cmdline+=" loglevel=5 rcupdate.rcu_expedited=1"
 	vm_command "${guest_command[@]}"
 	vm_args+=("${guest_qemu[@]}")
 	[ "${GUEST_BOOT-}" = disk ] || vm_boot_kernel
-	vm_run "${GUEST_TIMEOUT:-600}" "${GUEST_QEMU:-qemu-system-x86_64}" || exit
+	vm_run "$timeout" "${GUEST_QEMU:-qemu-system-x86_64}" || exit
 }

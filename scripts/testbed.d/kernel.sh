@@ -2,43 +2,66 @@
 # The kernel L1 and L2 run on, our modules built for it, the initrd, and the
 # layer: the folder that overlayfs lays over the root, with what is ours.
 
-# kernel_select VERSION: sets release (of that kernel) and kbuild (its folder
-# under build/).
+# kernel_select VERSION [DEBUG]: sets kbuild, that kernel's folder under build/.
+# With DEBUG it is the debug kernel of that version.
 kernel_select()
 {
 	[ "$1" = 6.12 ] || die "kernel $1 is not in the testbed yet; there is 6.12"
 	kernel_version=$1
-	kbuild=$build/testbed/$kernel_version
+	kernel_debug=${2-}
+	kbuild=$build/testbed/$kernel_version${kernel_debug:+-debug}
 	mkdir -p "$kbuild"
 }
 
-# Known only once the root is there.
-kernel_find()
+# Of the distribution's kernel or of the debug kernel: its release, its file, and
+# as seen in the root the folder with its lib/modules and its KDIR.
+kernel_stock()
 {
 	release=$(cd "$root/lib/modules" && echo "$kernel_version".*)
 	vmlinuz=$root/boot/vmlinuz-$release
+	kbase=/
+	kdir=/lib/modules/$release/build
 	[ -e "$vmlinuz" ] || die "no kernel $kernel_version in $root: remove that folder and run this again"
+}
+
+kernel_of_debug()
+{
+	release=$(cat "$debug/release")
+	vmlinuz=$debug/vmlinuz
+	kbase=/cache/${debug##*/}
+	kdir=$kbase/build
 }
 
 # Modules that must be there before the root is, in order of their needs.
 initrd_modules=(9p 9pnet_virtio overlay)
 
+# initrd_make FOLDER
 initrd_make()
 {
-	local partial=$kbuild/initrd.partial
+	local partial=$1/initrd.partial
 
 	rm -rf "$partial"
-	in_root bash /project/scripts/testbed.d/build-initrd "$release" \
-		"/project/build/testbed/$kernel_version/initrd.partial" "${initrd_modules[@]}"
-	mv "$partial/initrd" "$kbuild/initrd"
+	in_root bash /project/scripts/testbed.d/build-initrd "$release" "$kbase" \
+		"/project${partial#"$top"}" "${initrd_modules[@]}"
+	mv "$partial/initrd" "$1/initrd"
 	rm -rf "$partial"
-	echo "$initrd_key" >"$kbuild/initrd.key"
+	echo "$initrd_key" >"$1/initrd.key"
+}
+
+# initrd_setup FOLDER: for the kernel chosen last, into that folder.
+initrd_setup()
+{
+	mkdir -p "$1"
+	initrd_key=$(key_of "$here"/{build-initrd,initrd-init,vm-init} -- \
+		"$release" "$root_key" "$kbase")
+	[ "$(cat "$1/initrd.key" 2>/dev/null)" = "$initrd_key" ] ||
+		step initrd "making the initrd" initrd_make "$1"
 }
 
 modules_make()
 {
 	in_root make -C /project --no-print-directory \
-		KDIR="/lib/modules/$release/build" modules
+		KDIR="$kdir" modules
 }
 
 tests_make()
@@ -46,8 +69,9 @@ tests_make()
 	in_root make -C /project/tests --no-print-directory
 }
 
-# What depmod must see: the distribution's modules, ours under updates/. A layer
-# never changes: a machine may be running on it.
+# What depmod must see: the kernel's modules, ours under updates/. The stock
+# kernel's are in the root already. A layer never changes: a machine may be
+# running on it.
 layer_make()
 {
 	local partial=$kbuild/layer.partial
@@ -58,10 +82,14 @@ layer_make()
 	for ko in "$build/modules/$release"/*.ko; do
 		cp "$ko" "$modules/updates/"
 	done
-	cp "$root/lib/modules/$release"/modules.{order,builtin,builtin.modinfo} "$modules/"
-	ln -s "/lib/modules/$release/kernel" "$modules/kernel"
-	in_root depmod -b "/project/build/testbed/$kernel_version/layer.partial/usr" "$release"
-	rm "$modules/kernel"
+	if [ -n "$kernel_debug" ]; then
+		cp -r "$debug/lib/modules/$release"/. "$modules/"
+	else
+		cp "$root/lib/modules/$release"/modules.{order,builtin,builtin.modinfo} "$modules/"
+		ln -s "/lib/modules/$release/kernel" "$modules/kernel"
+	fi
+	in_root depmod -b "/project${partial#"$top"}/usr" "$release"
+	[ -n "$kernel_debug" ] || rm "$modules/kernel"
 	cp -r "$qemu"/usr/local "$partial/usr/"
 	mv "$partial" "$layer"
 	# The last few stay, for machines that run on them.
@@ -72,13 +100,16 @@ layer_make()
 kernel_setup()
 {
 	lock "$build"
-	kernel_find
+	kernel_stock
+	# L2's, and L1's too unless that runs on the debug kernel.
+	initrd_setup "$build/testbed/$kernel_version"
+	if [ -n "$kernel_debug" ]; then
+		kernel_of_debug
+		initrd_setup "$kbuild"
+	fi
 	step modules "building the modules for $release" modules_make
 	step tests "building the tests' programs" tests_make
-	initrd_key=$(key_of "$here"/{build-initrd,initrd-init,vm-init} -- "$release" "$root_key")
-	[ "$(cat "$kbuild/initrd.key" 2>/dev/null)" = "$initrd_key" ] ||
-		step initrd "making the initrd" initrd_make
-	layer_key=$(key_of "$build/modules/$release"/*.ko -- "$qemu_key" "$root_key")
+	layer_key=$(key_of "$build/modules/$release"/*.ko -- "$qemu_key" "$root_key" "$kbase")
 	layer=$kbuild/layer-$layer_key
 	[ -d "$layer" ] || step layer "laying out what is ours" layer_make
 }

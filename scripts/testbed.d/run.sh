@@ -6,6 +6,7 @@ run_usage()
 	cat >&2 <<-'EOF'
 	usage: scripts/testbed run [OPTION]... -- COMMAND...
 	  --kernel V    the kernel of L1: 6.12 (the default)
+	  --debug       the debug kernel of that version
 	  --icount      count instructions: guest time = instructions executed
 	  --smp N       vCPUs (default 2)
 	  --mem M       memory (default 6G)
@@ -13,7 +14,7 @@ run_usage()
 	                size, then options: 1G,ns=2,lbs=4096,pi=1 (ns: namespaces,
 	                lbs: block size, pi: T10 PI type with 8 bytes of metadata)
 	  --share DIR   DIR at /share in L1, read-only
-	  --timeout S   give up after S seconds (default 1800)
+	  --timeout S   give up after S seconds (default 1800), with --debug S * 4
 	Exits with COMMAND's status; 128 when L1 was lost.
 	EOF
 	exit 2
@@ -22,7 +23,7 @@ run_usage()
 run_options()
 {
 	run_version=6.12 run_icount='' run_smp=2 run_mem=6G run_timeout=1800
-	run_disks=() run_share=''
+	run_disks=() run_share='' run_debug=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel)	run_version=${2?} ;;
@@ -32,7 +33,7 @@ run_options()
 		--share)	run_share=$(realpath -e "${2?}") ;;
 		--timeout)	run_timeout=${2?} ;;
 		--icount)	run_icount=1; shift; continue ;;
-		--debug)	die "the debug kernel is not in the testbed yet" ;;
+		--debug)	run_debug=1; shift; continue ;;
 		--)		shift; run_command=("$@"); return ;;
 		*)		say "testbed: unknown option '$1'"; run_usage ;;
 		esac
@@ -94,12 +95,12 @@ run_l1()
 	local dir index seen=/project/build/testbed status=0
 
 	vm_vmlinuz=/cache/${vmlinuz#"$cache"/}
-	vm_initrd=$seen/$kernel_version/initrd
+	vm_initrd=$seen/${kbuild##*/}/initrd
 	dir=$(mktemp -d "$build/testbed/run.XXXXXX")
 	vm_begin "$dir" "$seen/${dir##*/}"
 	vm_args+=(-M q35 -smp "$run_smp" -m "$run_mem")
 	run_accel
-	vm_share layer "$seen/$kernel_version/${layer##*/}"
+	vm_share layer "$seen/${kbuild##*/}/${layer##*/}"
 	vm_share root "/cache/${root##*/}"
 	vm_share project /project
 	vm_share out /project/build/out readonly=off
@@ -108,6 +109,11 @@ run_l1()
 	vm_cmdline+=" init_on_alloc=0"
 	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root testbed.timeout=$run_timeout"
 	[ -z "$run_share" ] || vm_cmdline+=" testbed.share=1"
+	if [ -n "$run_debug" ]; then
+		vm_boot_limit=$((vm_boot_limit * debug_slowness))
+		# A vCPU that the host lets wait is no lockup.
+		vm_cmdline+=" testbed.slowness=$debug_slowness watchdog_thresh=60 workqueue.watchdog_thresh=120"
+	fi
 	for index in "${!run_disks[@]}"; do
 		run_disk "$index" "${run_disks[$index]}"
 	done
@@ -132,7 +138,8 @@ testbed_run()
 {
 	run_options "$@"
 	[ ${#run_command[@]} -gt 0 ] || run_usage
-	testbed_setup "$run_version"
+	testbed_setup "$run_version" "$run_debug"
+	[ -z "$run_debug" ] || run_timeout=$((run_timeout * debug_slowness))
 	run_l1 "${run_command[@]}" || exit
 }
 
@@ -140,7 +147,7 @@ testbed_shell()
 {
 	run_options "$@"
 	[ ${#run_command[@]} -eq 0 ] || run_usage
-	testbed_setup "$run_version"
+	testbed_setup "$run_version" "$run_debug"
 	say "testbed: a shell in L1; leave it with exit"
 	run_timeout=infinity
 	run_l1 || exit

@@ -88,6 +88,19 @@ static const char *node(const char *dir, const char *name)
 	return found;
 }
 
+/* The faults that null_blk has of its own tell of each, with a stack. */
+static void quiet_faults(const char *nullb)
+{
+	static const char *const faults[] = { "timeout_inject", "requeue_inject" };
+	char dir[96];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(faults); i++) {
+		snprintf(dir, sizeof(dir), "%s/%s", nullb, faults[i]);
+		if (!access(dir, F_OK))
+			put_attribute(dir, "verbose", "0");
+	}
+}
+
 const char *nullb_new(const struct nullb *opts)
 {
 	char dir[64], name[16];
@@ -105,6 +118,7 @@ const char *nullb_new(const struct nullb *opts)
 		put_number(dir, "completion_nsec", opts->delay_ms * 1000000ull);
 	if (opts->attributes)
 		put_all(dir, opts->attributes);
+	quiet_faults(dir);
 	put_attribute(dir, "power", "1");
 	return node(dir, name);
 }

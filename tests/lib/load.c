@@ -277,7 +277,7 @@ int module_users(void)
 
 void check_released(long pins, unsigned int ms)
 {
-	uint64_t end = now_ms() + ms;
+	uint64_t end = now_ms() + patience(ms);
 
 	while (module_users() || pages_pinned() != pins) {
 		check(now_ms() < end, "after %u ms the module has %d users, %ld pages stay pinned",

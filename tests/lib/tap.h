@@ -133,6 +133,12 @@ void sleep_ms(unsigned int ms);
 /* What main() is, unless a test file has one of its own: the contract above. */
 int tap_main(int argc, char **argv);
 
+/*
+ * How long to wait for what must come: the time that will do on a usual machine,
+ * times TEST_SLOWNESS from the environment.
+ */
+unsigned int patience(unsigned int ms);
+
 /* A small deterministic generator: a failing sequence can be repeated. */
 uint64_t prng(uint64_t *state);
 

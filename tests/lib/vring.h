@@ -15,11 +15,12 @@
 #include <stdint.h>
 
 #include "guest.h"
+#include "tap.h"
 
 #define VDEV_QUEUES 256
 
 /* Milliseconds in which a completion must come, and a sane time for none. */
-#define VQ_WAIT_MS 10000
+#define VQ_WAIT_MS patience(10000)
 #define VQ_QUIET_MS 300
 
 #define BIT(n) (1ull << (n))

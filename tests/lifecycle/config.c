@@ -12,7 +12,7 @@
 #include "tap.h"
 
 /* A second is promised; an emulated machine may be late. */
-#define CHANGE_MS 2500
+#define CHANGE_MS patience(2500)
 #define IDLE_MS 1500
 
 static const char *lower;

@@ -1,0 +1,32 @@
+# shellcheck shell=bash
+# The debug kernel: the distribution's source with debug.config, built in the
+# root into the cache, keyed by the configuration. It finds what the stock kernel
+# does not tell: see debug.config.
+
+# How many times longer things may take on it; L1 tells it the tests.
+# shellcheck disable=SC2034 # run.sh's
+debug_slowness=4
+
+debug_find()
+{
+	debug_key=$(key_of "$here"/build-debug "$here"/debug.config -- "$root_key")
+	debug=$cache/debug-$debug_key
+}
+
+debug_make()
+{
+	in_root bash /project/scripts/testbed.d/build-debug \
+		/cache/debug-build.partial "/cache/${debug##*/}.partial"
+	mv "$debug.partial" "$debug"
+	rm -rf "$cache/debug-build.partial"
+}
+
+debug_setup()
+{
+	debug_find
+	[ -d "$debug" ] && return
+	lock "$cache"
+	[ -d "$debug" ] && return
+	drop_partial "$cache"
+	step debug "building the debug kernel (15 minutes on 2 cores)" debug_make
+}
