@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is behind the queues: an open file that the caller handed over, attached, exchanged and detached while the queues stand still.
+ * What is behind the queues: an open file that the caller handed over, attached,
+ * exchanged and detached while the queues stand still.
  */
 #define pr_fmt(fmt) "vhost_blk: " fmt
 
@@ -287,6 +288,9 @@ long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp)
 		return vhost_blk_exchange(blk, NULL);
 
 	backend = vhost_blk_backend_open(file.fd);
+	/* Whatever found no memory, ENOMEM means that nothing is attached. */
+	if (backend == ERR_PTR(-ENOMEM))
+		vhost_blk_exchange(blk, NULL);
 	if (IS_ERR(backend))
 		return PTR_ERR(backend);
 	r = vhost_blk_check(blk);
