@@ -342,7 +342,7 @@ TEST(unknown_ioctls_rejected)
 	struct blk blk = blk_start(&(struct blk_setup){});
 	char room[512] = { 0 };
 
-	for (unsigned int nr = 0x54; nr <= 0x5f; nr++)
+	for (unsigned int nr = 0x55; nr <= 0x5f; nr++)
 		check_errno(ioctl(blk.dev->fd, _IOW(VHOST_VIRTIO, nr, int), room), ENOTTY);
 	check_errno(ioctl(blk.dev->fd, VHOST_NET_SET_BACKEND, room), ENOTTY);
 	check_errno(ioctl(blk.dev->fd, VHOST_SCSI_SET_ENDPOINT, room), ENOTTY);

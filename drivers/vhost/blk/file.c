@@ -51,6 +51,9 @@ int vhost_blk_file_open(struct vhost_blk_backend *backend)
 	/* Writes would go to its end, wherever the guest meant them to. */
 	if (file->f_flags & O_APPEND)
 		return -EINVAL;
+	/* As those of /proc, which look like files. */
+	if (file->f_mapping->a_ops == &empty_aops)
+		return -ENOTBLK;
 	if (!file->f_op->read_iter)
 		return -EOPNOTSUPP;
 	if (file->f_mode & FMODE_WRITE && !file->f_op->write_iter)
