@@ -113,3 +113,17 @@ drop_partial()
 {
 	rm -rf --one-file-system "$1"/*.partial
 }
+
+# cached PIECE NAME TEXT COMMAND...: the step that makes this piece of the cache,
+# unless it is there.
+cached()
+{
+	local piece=$1
+
+	shift
+	[ -d "$piece" ] && return
+	lock "$cache"
+	[ -d "$piece" ] && return
+	drop_partial "$cache"
+	step "$@"
+}

@@ -13,20 +13,9 @@ debug_find()
 	debug=$cache/debug-$debug_key
 }
 
-debug_make()
-{
-	in_root bash /project/scripts/testbed.d/build-debug \
-		/cache/debug-build.partial "/cache/${debug##*/}.partial"
-	mv "$debug.partial" "$debug"
-	rm -rf "$cache/debug-build.partial"
-}
-
 debug_setup()
 {
 	debug_find
-	[ -d "$debug" ] && return
-	lock "$cache"
-	[ -d "$debug" ] && return
-	drop_partial "$cache"
-	step debug "building the debug kernel (15 minutes on 2 cores)" debug_make
+	cached "$debug" debug "building the debug kernel (15 minutes on 2 cores)" \
+		build_in_root debug "$debug"
 }

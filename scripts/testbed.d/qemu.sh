@@ -11,20 +11,9 @@ qemu_find()
 	qemu=$cache/qemu-$qemu_key
 }
 
-qemu_make()
-{
-	in_root bash /project/scripts/testbed.d/build-qemu \
-		/cache/qemu-build.partial "/cache/${qemu##*/}.partial"
-	mv "$qemu.partial" "$qemu"
-	rm -rf "$cache/qemu-build.partial"
-}
-
 qemu_setup()
 {
 	qemu_find
-	[ -d "$qemu" ] && return
-	lock "$cache"
-	[ -d "$qemu" ] && return
-	drop_partial "$cache"
-	step qemu "building QEMU with our patches (4 minutes on 2 cores)" qemu_make
+	cached "$qemu" qemu "building QEMU with our patches (4 minutes on 2 cores)" \
+		build_in_root qemu "$qemu"
 }

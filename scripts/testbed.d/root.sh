@@ -15,11 +15,8 @@ root_make()
 
 root_setup()
 {
-	[ -d "$root" ] && return
-	lock "$cache"
-	[ -d "$root" ] && return
-	drop_partial "$cache"
-	step root "making the Debian $root_suite root (from the network, 2 minutes)" root_make
+	cached "$root" root "making the Debian $root_suite root (from the network, 2 minutes)" \
+		root_make
 }
 
 # in_root_command COMMAND...: puts into the array in_root what runs COMMAND in
@@ -38,4 +35,13 @@ in_root()
 
 	in_root_command "$@"
 	"${in_root[@]}"
+}
+
+# build_in_root NAME PIECE: build-NAME makes that piece of the cache, in the root.
+build_in_root()
+{
+	in_root bash "/project/scripts/testbed.d/build-$1" \
+		"/cache/$1-build.partial" "/cache/${2##*/}.partial"
+	mv "$2.partial" "$2"
+	rm -rf "$cache/$1-build.partial"
 }

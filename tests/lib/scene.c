@@ -114,6 +114,18 @@ void scene_must_serve(struct scene *s, const char *what)
 
 /* Chains */
 
+void scene_must_refuse(struct scene *s, void (*spoil)(struct chain *c), const char *what)
+{
+	uint64_t mark = guest_mark(s->blk.mem);
+	struct chain c = chain_put(s, VIRTIO_BLK_T_IN, 0, 4096);
+
+	spoil(&c);
+	chain_send(&c);
+	scene_must_stop(s, what);
+	chain_check_untouched(&c, what);
+	guest_release(s->blk.mem, mark);
+}
+
 void desc_set(struct vring_desc *d, uint16_t flags)
 {
 	d->flags |= htole16(flags);

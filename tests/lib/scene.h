@@ -82,6 +82,9 @@ uint32_t chain_expect(struct chain *c, const char *what, uint8_t status);
 void chain_check_guards(const struct chain *c, const char *what);
 void chain_check_untouched(const struct chain *c, const char *what);
 
+/* A read that was spoilt so: the queue stops and nothing is written. Frees it. */
+void scene_must_refuse(struct scene *s, void (*spoil)(struct chain *c), const char *what);
+
 /* Changes flags of a descriptor. */
 void desc_set(struct vring_desc *d, uint16_t flags);
 void desc_clear(struct vring_desc *d, uint16_t flags);
