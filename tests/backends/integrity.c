@@ -162,6 +162,7 @@ TEST_V(damaged_block_is_an_error, disks)
 	damage(blk.path, 10);
 	read_must_fail(&blk, 10, 1);
 	read_must_fail(&blk, 8, 8);
+	check_eq(blk_stat(0, "protection_errors", 1), 2);
 	blk_read(blk.vq, 9, got, SECTOR);
 	check_same(got, data + 9 * SECTOR, SECTOR, "the block before");
 	blk_read(blk.vq, 11, got, SECTOR);

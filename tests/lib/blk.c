@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <endian.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -92,6 +93,56 @@ void blk_set_serial(const struct vdev *dev, const char *serial)
 
 	memcpy(s.serial, serial, strnlen(serial, sizeof(s.serial)));
 	check_ok(ioctl(dev->fd, VHOST_BLK_SET_SERIAL, &s));
+}
+
+#define STATS "/sys/kernel/debug/vhost_blk"
+
+static void read_stats(const char *path, char *text, size_t size)
+{
+	FILE *f = fopen(path, "r");
+
+	text[0] = 0;
+	if (!f)
+		return;
+	text[fread(text, 1, size - 1, f)] = 0;
+	fclose(f);
+}
+
+const char *blk_stats(void)
+{
+	static char text[1 << 18], path[64];
+	char owner[32];
+
+	if (path[0]) {
+		read_stats(path, text, sizeof(text));
+		return text;
+	}
+	snprintf(owner, sizeof(owner), "owner %d\n", getpid());
+	for (unsigned int i = 0; i < 64; i++) {
+		snprintf(path, sizeof(path), STATS "/%u", i);
+		read_stats(path, text, sizeof(text));
+		if (strstr(text, owner))
+			return text;
+	}
+	fail("no device in " STATS " is ours");
+}
+
+unsigned long long blk_stat(unsigned int vq, const char *name, unsigned int column)
+{
+	char start[32];
+	const char *at;
+	char *end;
+
+	snprintf(start, sizeof(start), "\nvq %u\n", vq);
+	at = strstr(blk_stats(), start);
+	check(at, "no vq %u in: %s", vq, blk_stats());
+	snprintf(start, sizeof(start), "\n  %s ", name);
+	at = strstr(at, start);
+	check(at, "no '%s' in: %s", name, blk_stats());
+	end = (char *)at + strlen(start);
+	while (--column)
+		strtoull(end, &end, 10);
+	return strtoull(end, NULL, 10);
 }
 
 void check_same(const void *got, const void *want, size_t len, const char *what)

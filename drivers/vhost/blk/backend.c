@@ -266,6 +266,7 @@ static long vhost_blk_exchange(struct vhost_blk *blk, struct vhost_blk_backend *
 	}
 	vstor_dev_resume(&blk->dev);
 	vhost_blk_config_start(blk);
+	vhost_blk_stats_backend(blk);
 	return r;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <linux/slab.h>
 #include "vhost_blk.h"
+#include "trace.h"
 
 static blk_opf_t vhost_blk_opf(struct vhost_blk_vq *bq,
 			       const struct vhost_blk_command *command)
@@ -165,6 +166,7 @@ void vhost_blk_send(struct vhost_blk_req *req)
 	struct vhost_blk_backend *backend = vhost_blk_req_backend(req);
 	struct vhost_blk_bio *bio, *next;
 
+	trace_vhost_blk_submit(req);
 	/* One more than there are, so that the request outlives the loop. */
 	atomic_set(&req->bios_left, 1);
 	for (bio = req->bios; bio; bio = next) {

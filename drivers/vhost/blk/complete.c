@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the device says becomes what the guest sees. */
 #include "vhost_blk.h"
+#include "trace.h"
 
 u8 vhost_blk_status(blk_status_t status)
 {
@@ -59,6 +60,8 @@ s64 vhost_blk_finish(struct vstor_cmd *cmd, bool discard)
 	if (!discard && vhost_blk_ranges_go_on(req))
 		return VSTOR_CMD_GOES_ON;
 	vhost_blk_settle(req, discard);
+	trace_vhost_blk_complete(req);
+	vhost_blk_stats_ended(bq, req);
 	vhost_blk_free_bios(req);
 	vhost_blk_free_ranges(req);
 	used = vhost_blk_used_len(req->in, req->written);

@@ -17,6 +17,13 @@ static void vhost_blk_free_queues(struct vhost_blk *blk)
 		kvfree(blk->queues[i]);
 }
 
+static void vhost_blk_free(struct vhost_blk *blk)
+{
+	vhost_blk_free_queues(blk);
+	vstor_number_put(blk->number);
+	kvfree(blk);
+}
+
 static int vhost_blk_alloc_queues(struct vhost_blk *blk)
 {
 	struct vhost_blk_vq *bq;
@@ -27,30 +34,44 @@ static int vhost_blk_alloc_queues(struct vhost_blk *blk)
 		if (!bq)
 			return -ENOMEM;
 		bq->blk = blk;
-		vstor_vq_init(&bq->svq, &vhost_blk_ops);
+		vstor_vq_init(&bq->svq, &vhost_blk_ops, blk->number, i);
 		blk->queues[i] = bq;
 		blk->vqs[i] = &bq->svq.vq;
 	}
 	return 0;
 }
 
-static int vhost_blk_open(struct inode *inode, struct file *file)
+static struct vhost_blk *vhost_blk_alloc(void)
 {
+	int number = vstor_number_get();
 	struct vhost_blk *blk;
 
+	if (number < 0)
+		return NULL;
 	blk = kvzalloc(sizeof(*blk), GFP_KERNEL_ACCOUNT);
+	if (!blk) {
+		vstor_number_put(number);
+		return NULL;
+	}
+	blk->number = number;
+	if (!vhost_blk_alloc_queues(blk))
+		return blk;
+	vhost_blk_free(blk);
+	return NULL;
+}
+
+static int vhost_blk_open(struct inode *inode, struct file *file)
+{
+	struct vhost_blk *blk = vhost_blk_alloc();
+
 	if (!blk)
 		return -ENOMEM;
-	if (vhost_blk_alloc_queues(blk)) {
-		vhost_blk_free_queues(blk);
-		kvfree(blk);
-		return -ENOMEM;
-	}
-	spin_lock_init(&blk->serial_lock);
+	spin_lock_init(&blk->ident_lock);
 	blk->writeback = true;
 	vhost_blk_config_init(blk);
 	vhost_dev_init(&blk->dev, blk->vqs, VHOST_BLK_MAX_QUEUES, UIO_MAXIOV,
 		       VHOST_BLK_WEIGHT, VHOST_BLK_BYTE_WEIGHT, true, NULL);
+	vhost_blk_stats_add(blk);
 	file->private_data = blk;
 	return 0;
 }
@@ -59,14 +80,14 @@ static int vhost_blk_release(struct inode *inode, struct file *file)
 {
 	struct vhost_blk *blk = file->private_data;
 
+	vhost_blk_stats_remove(blk);
 	mutex_lock(&blk->dev.mutex);
 	vhost_blk_detach(blk);
 	mutex_unlock(&blk->dev.mutex);
 	vhost_blk_config_exit(blk);
 	vhost_dev_stop(&blk->dev);
 	vhost_dev_cleanup(&blk->dev);
-	vhost_blk_free_queues(blk);
-	kvfree(blk);
+	vhost_blk_free(blk);
 	return 0;
 }
 
@@ -96,9 +117,9 @@ static long vhost_blk_set_serial(struct vhost_blk *blk, void __user *argp)
 		return r;
 	if (copy_from_user(&serial, argp, sizeof(serial)))
 		return -EFAULT;
-	spin_lock(&blk->serial_lock);
+	spin_lock(&blk->ident_lock);
 	memcpy(blk->serial, serial.serial, sizeof(blk->serial));
-	spin_unlock(&blk->serial_lock);
+	spin_unlock(&blk->ident_lock);
 	return 0;
 }
 

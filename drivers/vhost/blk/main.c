@@ -16,9 +16,12 @@ static int __init vhost_blk_init(void)
 
 	if (r)
 		return r;
+	vhost_blk_stats_init();
 	r = misc_register(&vhost_blk_misc);
-	if (r)
+	if (r) {
+		vhost_blk_stats_exit();
 		vhost_blk_file_exit();
+	}
 	return r;
 }
 module_init(vhost_blk_init);
@@ -26,6 +29,7 @@ module_init(vhost_blk_init);
 static void __exit vhost_blk_exit(void)
 {
 	misc_deregister(&vhost_blk_misc);
+	vhost_blk_stats_exit();
 	vhost_blk_file_exit();
 }
 module_exit(vhost_blk_exit);

@@ -2,6 +2,9 @@
 /* A chain off the ring becomes a request: its header is read, once, and obeyed. */
 #include "vhost_blk.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 static bool vhost_blk_ready(struct vstor_vq *svq)
 {
 	return to_vhost_blk_vq(svq)->free;
@@ -10,9 +13,9 @@ static bool vhost_blk_ready(struct vstor_vq *svq)
 /* Process context; nobody sleeps under the lock. */
 static void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial)
 {
-	spin_lock(&blk->serial_lock);
+	spin_lock(&blk->ident_lock);
 	memcpy(serial, blk->serial, VHOST_BLK_SERIAL_BYTES);
-	spin_unlock(&blk->serial_lock);
+	spin_unlock(&blk->ident_lock);
 }
 
 static void vhost_blk_get_id(struct vhost_blk_req *req, struct vhost_blk *blk,
@@ -43,6 +46,9 @@ static int vhost_blk_execute(struct vhost_blk_req *req,
 	struct iov_iter iter;
 
 	switch (command->op) {
+	case VHOST_BLK_UNKNOWN:
+		/* Has a status that ended it. */
+		break;
 	case VHOST_BLK_READ:
 		return vhost_blk_submit_rw(req, command, backend, vq->iov + out, in, 0);
 	case VHOST_BLK_WRITE:
@@ -131,17 +137,21 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	req->status_at = last->iov_base + last->iov_len - 1;
 
 	r = vhost_blk_decode(req, out, iov_length(iov, out), &limits, &command);
+	if (r >= 0)
+		trace_vhost_blk_intake(req, &command, r);
 	if (r == VIRTIO_BLK_S_OK)
 		r = vhost_blk_execute(req, &command, &limits, out, in);
-	if (r > 0) {
+	if (r < 0) {
+		vhost_blk_unget_req(bq, req);
+		return r;
+	}
+	if (r != VIRTIO_BLK_S_OK) {
+		command.bytes = 0;
 		req->status = r;
 		vstor_cmd_done(&req->cmd);
-		r = 0;
 	}
-	if (!r)
-		return command.bytes;
-	vhost_blk_unget_req(bq, req);
-	return r;
+	vhost_blk_stats_taken(bq, command.op, command.bytes);
+	return command.bytes;
 }
 
 /*

@@ -125,13 +125,13 @@ static int vhost_blk_pages_round(struct vhost_blk_req *req)
 	return 1;
 }
 
-static int vhost_blk_start_ranges(struct vhost_blk_req *req)
+static void vhost_blk_start_ranges(struct vhost_blk_req *req)
 {
 	int r;
 
 	if (!req->ranges->pages && !vhost_blk_req_backend(req)->bdev) {
 		vhost_blk_file_queue(req);
-		return 0;
+		return;
 	}
 	if (req->ranges->pages)
 		r = vhost_blk_pages_round(req);
@@ -142,7 +142,6 @@ static int vhost_blk_start_ranges(struct vhost_blk_req *req)
 		req->status = VIRTIO_BLK_S_IOERR;
 	}
 	vhost_blk_send(req);
-	return 0;
 }
 
 int vhost_blk_submit_ranges(struct vhost_blk_req *req,
@@ -173,7 +172,8 @@ int vhost_blk_submit_ranges(struct vhost_blk_req *req,
 		return r;
 	}
 	req->ranges = ranges;
-	return vhost_blk_start_ranges(req);
+	vhost_blk_start_ranges(req);
+	return 0;
 }
 
 /*

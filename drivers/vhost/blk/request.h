@@ -42,7 +42,9 @@ struct vhost_blk_limits {
 	bool read_only;
 };
 
+/* stats.c and trace.h have their names. */
 enum vhost_blk_op {
+	VHOST_BLK_UNKNOWN,
 	VHOST_BLK_READ,
 	VHOST_BLK_WRITE,
 	VHOST_BLK_FLUSH,
@@ -51,6 +53,8 @@ enum vhost_blk_op {
 	VHOST_BLK_WRITE_ZEROES,
 	VHOST_BLK_SECURE_ERASE,
 };
+
+#define VHOST_BLK_OPS	(VHOST_BLK_SECURE_ERASE + 1)
 
 /**
  * struct vhost_blk_command - a request that was checked

@@ -39,6 +39,10 @@
 
 /* Pages a request carries without allocating: 32 KiB, or 28 KiB unaligned. */
 #define VHOST_BLK_INLINE_VECS	8
+/* Statuses that VIRTIO 5.2.6 has, zones' included. */
+#define VHOST_BLK_STATUSES	7
+/* What the statistics show of a backend's name. */
+#define VHOST_BLK_NAME_BYTES	64
 /* Vecs of an allocated bio: with it they fill a page. */
 #define VHOST_BLK_BIO_VECS	240
 /*
@@ -129,12 +133,27 @@ struct vhost_blk_req {
 struct vhost_blk;
 
 /**
+ * struct vhost_blk_stats - what a vq's requests were; as struct vstor_stats
+ * @requests: of each kind, also those that ended in an error
+ * @bytes: their data; what names ranges has none but these, of 16 bytes each
+ * @statuses: how many ended in each VIRTIO status
+ * @protection: of the errors, those of protection information
+ */
+struct vhost_blk_stats {
+	u64 requests[VHOST_BLK_OPS];
+	u64 bytes[VHOST_BLK_OPS];
+	u64 statuses[VHOST_BLK_STATUSES];
+	u64 protection;
+};
+
+/**
  * struct vhost_blk_vq - a request queue
  * @svq: the core's part; its vq's private_data is the backend
  * @blk: the device
  * @reqs: vq->num requests, while there is a backend
  * @free: those that are not in flight
  * @bytes: sum of their @bytes
+ * @stats: see above
  */
 struct vhost_blk_vq {
 	struct vstor_vq svq;
@@ -142,6 +161,7 @@ struct vhost_blk_vq {
 	struct vhost_blk_req *reqs;
 	struct vhost_blk_req *free;
 	u32 bytes;
+	struct vhost_blk_stats stats;
 };
 
 /**
@@ -151,7 +171,12 @@ struct vhost_blk_vq {
  * @queues: the request queues, all VHOST_BLK_MAX_QUEUES
  * @backend: attached or NULL; dev.mutex
  * @writeback: as VHOST_BLK_SET_WRITEBACK says; changes while the vqs stand still
- * @serial: GET_ID's answer; @serial_lock
+ * @number: in names and traces; fixed
+ * @serial: GET_ID's answer; @ident_lock
+ * @backend_name: for who reads the statistics; @ident_lock
+ * @pid: of the process that attached it; @ident_lock
+ * @stats_file: in debugfs
+ * @opened: when that was
  * @config_call: signalled when the capacity changes, or NULL; dev.mutex
  * @config_work: looks at the capacity while there are a backend and a call
  * @capacity: what config_work saw last; dev.mutex
@@ -162,8 +187,13 @@ struct vhost_blk {
 	struct vhost_blk_vq *queues[VHOST_BLK_MAX_QUEUES];
 	struct vhost_blk_backend *backend;
 	bool writeback;
-	spinlock_t serial_lock; /* serial */
+	unsigned int number;
+	spinlock_t ident_lock; /* serial, backend_name, pid */
 	u8 serial[VHOST_BLK_SERIAL_BYTES];
+	char backend_name[VHOST_BLK_NAME_BYTES];
+	pid_t pid;
+	struct dentry *stats_file;
+	ktime_t opened;
 	struct eventfd_ctx *config_call;
 	struct delayed_work config_work;
 	u64 capacity;
@@ -263,6 +293,19 @@ void vhost_blk_file_limits(const struct vhost_blk_backend *backend,
 void vhost_blk_file_submit(struct vhost_blk_backend *backend, struct vhost_blk_bio *bio);
 /* Does vhost_blk_round(), then vstor_cmd_done(). */
 void vhost_blk_file_queue(struct vhost_blk_req *req);
+
+/* stats.c */
+
+void vhost_blk_stats_init(void);
+void vhost_blk_stats_exit(void);
+/* The device's file comes, and goes when nobody reads it any more. */
+void vhost_blk_stats_add(struct vhost_blk *blk);
+void vhost_blk_stats_remove(struct vhost_blk *blk);
+/* Another backend, or none. Process context. */
+void vhost_blk_stats_backend(struct vhost_blk *blk);
+/* A request was taken; has ended. vq->mutex held. */
+void vhost_blk_stats_taken(struct vhost_blk_vq *bq, enum vhost_blk_op op, u64 bytes);
+void vhost_blk_stats_ended(struct vhost_blk_vq *bq, struct vhost_blk_req *req);
 
 /* complete.c */
 

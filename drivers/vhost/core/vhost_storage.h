@@ -21,17 +21,50 @@
 #include "vhost.h"
 
 struct bio;
+struct seq_file;
 struct vstor_vq;
+
+/* Powers of 2: 1, 2 to 3, 4 to 7, ... commands; the last one is open. */
+#define VSTOR_BATCH_BUCKETS	10
+/* Powers of 2: below 1 us, below 2 us, ...; the last one is open, from 8 s on. */
+#define VSTOR_LATENCY_BUCKETS	25
+
+/**
+ * struct vstor_stats - what a vq has done since its device was opened
+ * @kicks: how often the worker went to look at the ring
+ * @signals: how often the guest was told of used entries
+ * @breaks: how often the guest's mistakes stopped the vq
+ * @latency_ns: sum, from intake to the used ring
+ * @taken: batches, by how many commands were taken in one
+ * @pushed: batches, by how many used entries were pushed in one
+ * @latency: commands, by how long each took
+ * @worker: pid of the task that took the last batch
+ *
+ * Written under vq->mutex and read without any lock: readable whatever the vq is
+ * waiting for, each value right, two of them not always of the same moment.
+ */
+struct vstor_stats {
+	u64 kicks;
+	u64 signals;
+	u64 breaks;
+	u64 latency_ns;
+	u64 taken[VSTOR_BATCH_BUCKETS];
+	u64 pushed[VSTOR_BATCH_BUCKETS];
+	u64 latency[VSTOR_LATENCY_BUCKETS];
+	pid_t worker;
+};
 
 /**
  * struct vstor_cmd - what the core knows of a command; its module embeds it
  * @node: on the vq's done list, between vstor_cmd_done() and ->finish()
  * @svq: the vq it came from
+ * @taken_at: when the batch that it came in was begun, in ns
  * @head: the chain's head, as it goes back in the used ring
  */
 struct vstor_cmd {
 	struct llist_node node;
 	struct vstor_vq *svq;
+	u64 taken_at;
 	u16 head;
 };
 
@@ -70,6 +103,9 @@ struct vstor_ops {
  * @in_flight: commands taken and not yet finished
  * @drained: woken when @done gets an entry and when commands were finished, for
  *	whoever waits in drain.c
+ * @number: of its device, and @index of the vq in it; fixed
+ * @now: when the present batch was begun, in ns
+ * @stats: see above
  * @stopped: no intake: an ioctl is changing what the worker relies on
  * @broken: no intake until the next start: the guest broke the ring's rules
  * @starved: intake stopped for want of a free command, completion restarts it
@@ -81,6 +117,10 @@ struct vstor_vq {
 	struct vhost_work done_work;
 	atomic_t in_flight;
 	wait_queue_head_t drained;
+	unsigned int number;
+	unsigned int index;
+	u64 now;
+	struct vstor_stats stats;
 	bool stopped;
 	bool broken;
 	bool starved;
@@ -93,8 +133,9 @@ static inline struct vstor_vq *to_vstor_vq(struct vhost_virtqueue *vq)
 
 /* vring.c: ring to command and back */
 
-/* Before vhost_dev_init(). Process context. */
-void vstor_vq_init(struct vstor_vq *svq, const struct vstor_ops *ops);
+/* Before vhost_dev_init(), for vq @index of device @number. Process context. */
+void vstor_vq_init(struct vstor_vq *svq, const struct vstor_ops *ops,
+		   unsigned int number, unsigned int index);
 /* Starts on a ring that is set up, with private_data set. vq->mutex held. */
 int vstor_vq_start(struct vstor_vq *svq);
 /* Looks at the ring as if the guest had kicked. Any context. */
@@ -109,6 +150,25 @@ void vstor_cmd_undo(struct vstor_cmd *cmd);
 void vstor_cmd_done(struct vstor_cmd *cmd);
 /* Finishes what is done, pushes used entries, signals. vq->mutex held. */
 void vstor_vq_complete(struct vstor_vq *svq);
+
+/* stats.c */
+
+/* Numbers of open devices, of all modules, for names and traces; or an error. */
+int vstor_number_get(void);
+void vstor_number_put(unsigned int number);
+
+static inline void vstor_count(u64 *counter, u64 n)
+{
+	WRITE_ONCE(*counter, *counter + n);
+}
+
+/* A batch of @n commands was taken; of @n used entries was pushed. */
+void vstor_stats_taken(struct vstor_vq *svq, unsigned int n);
+void vstor_stats_pushed(struct vstor_vq *svq, unsigned int n);
+/* A command took @ns. */
+void vstor_stats_latency(struct vstor_vq *svq, u64 ns);
+/* Lines of a name and values. Any context, no lock. */
+void vstor_stats_show(struct seq_file *seq, struct vstor_vq *svq);
 
 /* drain.c: stopping; process context, dev->mutex held, vq->mutex not */
 

@@ -9,6 +9,9 @@
 #include <linux/blkdev.h>
 #include "vhost_storage.h"
 
+#define CREATE_TRACE_POINTS
+#include "vstor_trace.h"
+
 static bool vstor_vq_runs(struct vstor_vq *svq)
 {
 	return vhost_vq_get_backend(&svq->vq) && !svq->stopped && !svq->broken;
@@ -19,6 +22,7 @@ void vstor_vq_break(struct vstor_vq *svq, const char *why)
 	lockdep_assert_held(&svq->vq.mutex);
 
 	svq->broken = true;
+	vstor_count(&svq->stats.breaks, 1);
 	vq_err(&svq->vq, "vq stopped: %s\n", why);
 }
 EXPORT_SYMBOL_NS_GPL(vstor_vq_break, VHOST_STORAGE);
@@ -53,31 +57,60 @@ static ssize_t vstor_vq_take(struct vstor_vq *svq)
 	return bytes;
 }
 
-/* Takes all that is available, within the vq's weight. */
-static void vstor_vq_intake(struct vstor_vq *svq)
+/*
+ * Takes what is available, within the vq's weight: how many commands. *@ended is why
+ * it took no more, as from vstor_vq_take(); 0: vhost has queued the rest behind other
+ * work.
+ */
+static unsigned int vstor_vq_take_all(struct vstor_vq *svq, int *ended)
 {
-	struct vhost_virtqueue *vq = &svq->vq;
+	unsigned int taken = 0;
 	size_t total = 0;
 	ssize_t bytes;
-	int taken = 0;
 
-	vhost_disable_notify(vq->dev, vq);
+	*ended = 0;
 	do {
 		bytes = vstor_vq_take(svq);
-		if (bytes == -ENODATA) {
-			/* Looks once more after it asked for kicks. */
-			if (!vhost_enable_notify(vq->dev, vq))
-				return;
-			vhost_disable_notify(vq->dev, vq);
-			continue;
-		}
 		if (bytes < 0) {
-			svq->starved = bytes == -EAGAIN;
-			return;
+			*ended = bytes;
+			break;
 		}
 		total += bytes;
-		/* Past the weight vhost queues the rest behind other work. */
-	} while (!vhost_exceeds_weight(vq, ++taken, min_t(size_t, total, INT_MAX)));
+	} while (!vhost_exceeds_weight(&svq->vq, ++taken, min_t(size_t, total, INT_MAX)));
+	return taken;
+}
+
+/*
+ * One batch from the ring to the device. Kicks are off while it runs and stay so.
+ * Returns whether the ring is empty.
+ */
+static bool vstor_vq_intake(struct vstor_vq *svq)
+{
+	struct vhost_virtqueue *vq = &svq->vq;
+	unsigned int taken;
+	int ended;
+
+	svq->now = ktime_get_ns();
+	WRITE_ONCE(svq->stats.worker, task_pid_nr(current));
+	vhost_disable_notify(vq->dev, vq);
+	taken = vstor_vq_take_all(svq, &ended);
+	if (taken)
+		vstor_stats_taken(svq, taken);
+	svq->starved = ended == -EAGAIN;
+	return ended == -ENODATA;
+}
+
+/* A batch under one plug; then what needed no device, or whose device was quick. */
+static bool vstor_vq_serve(struct vstor_vq *svq)
+{
+	struct blk_plug plug;
+	bool empty;
+
+	blk_start_plug(&plug);
+	empty = vstor_vq_intake(svq);
+	blk_finish_plug(&plug);
+	vstor_vq_complete(svq);
+	return empty;
 }
 
 static void vstor_vq_kick(struct vhost_work *work)
@@ -85,15 +118,13 @@ static void vstor_vq_kick(struct vhost_work *work)
 	struct vhost_virtqueue *vq =
 		container_of(work, struct vhost_virtqueue, poll.work);
 	struct vstor_vq *svq = to_vstor_vq(vq);
-	struct blk_plug plug;
 
 	mutex_lock(&vq->mutex);
 	if (vstor_vq_runs(svq)) {
-		blk_start_plug(&plug);
-		vstor_vq_intake(svq);
-		blk_finish_plug(&plug);
-		/* What needed no device, or whose device was that quick. */
-		vstor_vq_complete(svq);
+		vstor_count(&svq->stats.kicks, 1);
+		/* Looks once more after it asked for kicks. */
+		if (vstor_vq_serve(svq) && vhost_enable_notify(vq->dev, vq))
+			vstor_vq_poke(svq);
 	}
 	mutex_unlock(&vq->mutex);
 }
@@ -109,6 +140,7 @@ void vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head)
 	lockdep_assert_held(&svq->vq.mutex);
 
 	cmd->svq = svq;
+	cmd->taken_at = svq->now;
 	cmd->head = head;
 	atomic_inc(&svq->in_flight);
 }
@@ -139,15 +171,50 @@ void vstor_cmd_done(struct vstor_cmd *cmd)
 }
 EXPORT_SYMBOL_NS_GPL(vstor_cmd_done, VHOST_STORAGE);
 
+/*
+ * VIRTIO 2.7.7.2: does the guest want to be told of the entries since it was last
+ * told? vhost_signal() would do, but does not say what it did.
+ */
+static bool vstor_vq_wants_signal(struct vstor_vq *svq)
+{
+	struct vhost_virtqueue *vq = &svq->vq;
+	u16 told = vq->signalled_used, used = vq->last_used_idx;
+	bool known = vq->signalled_used_valid;
+	__virtio16 __user *used_event = (__virtio16 __user *)&vq->avail->ring[vq->num];
+	__virtio16 flags, event;
+
+	/* The used index is written before what the driver wants is read. */
+	smp_mb();
+	if (!vhost_has_feature(vq, VIRTIO_RING_F_EVENT_IDX)) {
+		if (get_user(flags, &vq->avail->flags))
+			return true;
+		return !(vhost16_to_cpu(vq, flags) & VRING_AVAIL_F_NO_INTERRUPT);
+	}
+	vq->signalled_used = used;
+	vq->signalled_used_valid = true;
+	/* Unreadable: one signal too many does no harm. */
+	if (!known || get_user(event, used_event))
+		return true;
+	return vring_need_event(vhost16_to_cpu(vq, event), used, told);
+}
+
 /* Pushes @n used entries that are in vq->heads and tells the guest. */
 static void vstor_vq_push(struct vstor_vq *svq, unsigned int n)
 {
 	struct vhost_virtqueue *vq = &svq->vq;
+	bool signal;
 
-	if (vhost_add_used_n(vq, vq->heads, n))
+	if (vhost_add_used_n(vq, vq->heads, n)) {
 		vstor_vq_break(svq, "used ring not writable");
-	else
-		vhost_signal(vq->dev, vq);
+		return;
+	}
+	signal = vq->call_ctx.ctx && vstor_vq_wants_signal(svq);
+	if (signal) {
+		eventfd_signal(vq->call_ctx.ctx);
+		vstor_count(&svq->stats.signals, 1);
+	}
+	vstor_stats_pushed(svq, n);
+	trace_vstor_signal(svq, n, signal);
 }
 
 void vstor_vq_complete(struct vstor_vq *svq)
@@ -159,18 +226,24 @@ void vstor_vq_complete(struct vstor_vq *svq)
 	struct llist_node *done;
 	unsigned int n = 0;
 	bool ended = false;
+	u64 now, taken_at;
 	s64 used;
 
 	lockdep_assert_held(&vq->mutex);
 
 	done = llist_reverse_order(llist_del_all(&svq->done));
+	if (!done)
+		return;
+	now = ktime_get_ns();
 	llist_for_each_entry_safe(cmd, next, done, node) {
 		/* ->finish() frees the command. */
 		vq->heads[n].id = cpu_to_vhost32(vq, cmd->head);
+		taken_at = cmd->taken_at;
 		used = svq->ops->finish(cmd, discard);
 		if (used == VSTOR_CMD_GOES_ON)
 			continue;
 		atomic_dec(&svq->in_flight);
+		vstor_stats_latency(svq, now - taken_at);
 		ended = true;
 		if (used == VSTOR_CMD_UNTOLD) {
 			vstor_vq_break(svq, "status not writable");
@@ -211,9 +284,12 @@ int vstor_vq_start(struct vstor_vq *svq)
 }
 EXPORT_SYMBOL_NS_GPL(vstor_vq_start, VHOST_STORAGE);
 
-void vstor_vq_init(struct vstor_vq *svq, const struct vstor_ops *ops)
+void vstor_vq_init(struct vstor_vq *svq, const struct vstor_ops *ops,
+		   unsigned int number, unsigned int index)
 {
 	svq->ops = ops;
+	svq->number = number;
+	svq->index = index;
 	svq->vq.handle_kick = vstor_vq_kick;
 	init_llist_head(&svq->done);
 	vhost_work_init(&svq->done_work, vstor_vq_done);
