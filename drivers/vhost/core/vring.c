@@ -12,6 +12,12 @@
 #define CREATE_TRACE_POINTS
 #include "vstor_trace.h"
 
+/*
+ * Busy polling lets go of vq->mutex and of the CPU this often, for ioctls and for
+ * whatever else the worker has to do.
+ */
+#define VSTOR_POLL_SLICE	(50 * NSEC_PER_USEC)
+
 static bool vstor_vq_runs(struct vstor_vq *svq)
 {
 	return vhost_vq_get_backend(&svq->vq) && !svq->stopped && !svq->broken;
@@ -57,6 +63,12 @@ static ssize_t vstor_vq_take(struct vstor_vq *svq)
 	return bytes;
 }
 
+/* There was something to do at @now: busy polling has all of its time again. */
+static void vstor_vq_active(struct vstor_vq *svq, u64 now)
+{
+	svq->poll_until = now + (u64)svq->vq.busyloop_timeout * NSEC_PER_USEC;
+}
+
 /*
  * Takes what is available, within the vq's weight: how many commands. *@ended is why
  * it took no more, as from vstor_vq_take(); 0: vhost has queued the rest behind other
@@ -81,8 +93,8 @@ static unsigned int vstor_vq_take_all(struct vstor_vq *svq, int *ended)
 }
 
 /*
- * One batch from the ring to the device. Kicks are off while it runs and stay so.
- * Returns whether the ring is empty.
+ * One batch from the ring to the device. Kicks are off while it runs and stay so,
+ * unless the ring is empty and nobody polls it. Returns whether it is empty.
  */
 static bool vstor_vq_intake(struct vstor_vq *svq)
 {
@@ -94,8 +106,10 @@ static bool vstor_vq_intake(struct vstor_vq *svq)
 	WRITE_ONCE(svq->stats.worker, task_pid_nr(current));
 	vhost_disable_notify(vq->dev, vq);
 	taken = vstor_vq_take_all(svq, &ended);
-	if (taken)
+	if (taken) {
 		vstor_stats_taken(svq, taken);
+		vstor_vq_active(svq, svq->now);
+	}
 	svq->starved = ended == -EAGAIN;
 	return ended == -ENODATA;
 }
@@ -113,6 +127,23 @@ static bool vstor_vq_serve(struct vstor_vq *svq)
 	return empty;
 }
 
+/* Is the ring worth another look without a kick? Sleeps no longer than a slice. */
+static bool vstor_vq_poll(struct vstor_vq *svq)
+{
+	struct vhost_virtqueue *vq = &svq->vq;
+	u64 now = ktime_get_ns(), slice = now + VSTOR_POLL_SLICE;
+
+	while (now < svq->poll_until) {
+		if (now >= slice || need_resched() || signal_pending(current) ||
+		    vhost_vq_has_work(vq) || !vhost_vq_avail_empty(vq->dev, vq))
+			return true;
+		cpu_relax();
+		now = ktime_get_ns();
+	}
+	/* Looks once more after it asked for kicks. */
+	return vhost_enable_notify(vq->dev, vq);
+}
+
 static void vstor_vq_kick(struct vhost_work *work)
 {
 	struct vhost_virtqueue *vq =
@@ -122,8 +153,8 @@ static void vstor_vq_kick(struct vhost_work *work)
 	mutex_lock(&vq->mutex);
 	if (vstor_vq_runs(svq)) {
 		vstor_count(&svq->stats.kicks, 1);
-		/* Looks once more after it asked for kicks. */
-		if (vstor_vq_serve(svq) && vhost_enable_notify(vq->dev, vq))
+		/* Again, but behind what else the worker has to do. */
+		if (vstor_vq_serve(svq) && vstor_vq_poll(svq))
 			vstor_vq_poke(svq);
 	}
 	mutex_unlock(&vq->mutex);
@@ -255,6 +286,7 @@ void vstor_vq_complete(struct vstor_vq *svq)
 	}
 	if (n && !discard)
 		vstor_vq_push(svq, n);
+	vstor_vq_active(svq, now);
 	/* drain.c may wait for the last one; vstor_cmd_done() woke it too early. */
 	if (ended && wq_has_sleeper(&svq->drained))
 		wake_up(&svq->drained);
