@@ -102,9 +102,10 @@ static void fuzz_open(struct fuzz *f)
 	uint64_t event_idx = f->seed % 2 ? BIT(VIRTIO_RING_F_EVENT_IDX) : 0;
 
 	f->blk = blk_prepare(&(struct blk_setup){
-		.disk = { .mb = GEN_DISK_MB, .delay_ms = f->seed / 2 % 2 },
+		.disk = { .mb = GEN_DISK_MB, .delay_ms = f->seed / 2 % 2,
+			  .attributes = "discard=1" },
 		.queues = QUEUES, .num = GEN_RING, .memory = 16 << 20,
-		.features = BLK_FEATURES | event_idx });
+		.features = BLK_FEATURES | GEN_FEATURES | event_idx });
 	gen_add_memory(f->blk.mem);
 	check_ok(vdev_set_mem_table(f->blk.dev));
 	memset(&serial, 0xff, sizeof(serial));

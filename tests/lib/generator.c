@@ -8,6 +8,9 @@
 
 #define SLOT_BYTES 64
 #define FILLER 0xee
+/* Devices ignore it. A header that is taken for a range lies past any disk's end. */
+#define IOPRIO 0xc0c0c0c0u
+#define RANGES_BYTES (GEN_RANGES * sizeof(struct virtio_blk_discard_write_zeroes))
 #define TABLE_BYTES (2ull * GEN_HALF * 16)
 #define MOST_BYTES 8192u
 
@@ -48,7 +51,7 @@ static void init_slot(struct gen_slot *s)
 {
 	s->hdr->sector = htole64(GEN_FIRST_SECTOR);
 	s->hdr->type = htole32(VIRTIO_BLK_T_FLUSH);
-	s->hdr->ioprio = 0;
+	s->hdr->ioprio = htole32(IOPRIO);
 	for (unsigned int i = 0; i < 2 * GEN_HALF; i++)
 		vq_put_desc(&s->table[i], ~0ull, ~0u, 0, 0xffff);
 	s->nused = 0;
@@ -67,7 +70,9 @@ void gen_init(struct gen *gen, struct vq *vq)
 		s->hdr_gpa = guest_alloc_in(g, META, SLOT_BYTES, SLOT_BYTES, 0);
 		s->table_gpa = guest_alloc_in(g, META, TABLE_BYTES, TABLE_BYTES, 0);
 		s->status_gpa = guest_alloc_in(g, STATUS, SLOT_BYTES, SLOT_BYTES, 0);
+		s->ranges_gpa = guest_alloc_in(g, META, RANGES_BYTES, SLOT_BYTES, 0);
 		s->hdr = guest_ptr(g, s->hdr_gpa, SLOT_BYTES);
+		s->ranges = guest_ptr(g, s->ranges_gpa, RANGES_BYTES);
 		s->table = guest_ptr(g, s->table_gpa, TABLE_BYTES);
 		s->status = guest_ptr(g, s->status_gpa, SLOT_BYTES);
 		for (unsigned int k = 0; k < ARRAY_SIZE(s->used); k++)
@@ -134,7 +139,8 @@ static uint32_t random_type(uint64_t *random)
 	static const uint32_t types[] = {
 		VIRTIO_BLK_T_IN, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_IN,
 		VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_OUT,
-		VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_DISCARD, 2, 99, ~0u,
+		VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_DISCARD,
+		VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_T_SECURE_ERASE, 2, 99, ~0u,
 	};
 
 	return types[below(random, ARRAY_SIZE(types))];
@@ -153,6 +159,27 @@ static void add_header(struct gen *gen, struct gen_slot *s, struct pieces *p)
 	add_out(p, s->hdr_gpa + cut, BLK_HEADER - cut);
 }
 
+/*
+ * Sectors first, as with headers, and none outside what may be written. Cut at an odd
+ * place: where a piece is lost, what is left is no whole range and no other one.
+ */
+static void add_ranges(struct gen *gen, struct gen_slot *s, struct pieces *p, bool unmap)
+{
+	unsigned int n = 1 + below(&gen->random, GEN_RANGES), cut;
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t sectors = below(&gen->random, 64);
+
+		s->ranges[i].sector = htole64(GEN_FIRST_SECTOR +
+			below(&gen->random, GEN_DISK_SECTORS - GEN_FIRST_SECTOR - sectors));
+		s->ranges[i].num_sectors = htole32(sectors);
+		s->ranges[i].flags = htole32(unmap && one_in(&gen->random, 2));
+	}
+	cut = one_in(&gen->random, 2) ? below(&gen->random, n * sizeof(*s->ranges)) | 1 : 0;
+	add_out(p, s->ranges_gpa, cut);
+	add_out(p, s->ranges_gpa + cut, n * sizeof(*s->ranges) - cut);
+}
+
 /* What it says, and the answer that it must have. */
 static void make(struct gen *gen, struct gen_slot *s, struct pieces *p)
 {
@@ -163,6 +190,7 @@ static void make(struct gen *gen, struct gen_slot *s, struct pieces *p)
 	/* First the sector: see init_slot(). */
 	s->hdr->sector = htole64(GEN_FIRST_SECTOR + below(&gen->random, room));
 	s->hdr->type = htole32(type);
+	s->hdr->ioprio = htole32(IOPRIO);
 	*s->status = BLK_NO_STATUS;
 	s->want = VIRTIO_BLK_S_OK;
 	add_header(gen, s, p);
@@ -175,6 +203,10 @@ static void make(struct gen *gen, struct gen_slot *s, struct pieces *p)
 		add_data(gen, p, below(&gen->random, 40), true);
 		break;
 	case VIRTIO_BLK_T_FLUSH:
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		add_ranges(gen, s, p, type == VIRTIO_BLK_T_WRITE_ZEROES);
 		break;
 	default:
 		s->want = VIRTIO_BLK_S_UNSUPP;
@@ -264,7 +296,7 @@ static uint64_t address_bits(uint64_t *random, const struct gen_slot *s, uint64_
 		return 1ull << below(random, 21);
 	if (addr - s->table_gpa < TABLE_BYTES)
 		return 1ull << below(random, 8);
-	/* A header: what lies behind it. */
+	/* A header, or ranges: what lies behind. */
 	return 1ull << (4 + below(random, 2));
 }
 
@@ -325,6 +357,25 @@ static void flip_header(uint64_t *random, struct gen_slot *s, struct gen_flip *f
 	}
 }
 
+/* A range that is changed is still where writes may go, or none. */
+static void flip_range(uint64_t *random, struct gen_slot *s, struct gen_flip *f)
+{
+	struct virtio_blk_discard_write_zeroes *range = &s->ranges[below(random, GEN_RANGES)];
+
+	switch (below(random, 3)) {
+	case 0:
+		*f = (struct gen_flip){ &range->sector, 8, 1ull << below(random, 13) };
+		if (one_in(random, 2))
+			f->bits = 1ull << (15 + below(random, 49));
+		break;
+	case 1:
+		*f = (struct gen_flip){ &range->num_sectors, 4, 1ull << below(random, 32) };
+		break;
+	default:
+		*f = (struct gen_flip){ &range->flags, 4, 1ull << below(random, 32) };
+	}
+}
+
 bool gen_flip(struct gen *gen, unsigned int slot, uint64_t *random, struct gen_flip *flip)
 {
 	struct gen_slot *s = &gen->slot[slot];
@@ -335,6 +386,8 @@ bool gen_flip(struct gen *gen, unsigned int slot, uint64_t *random, struct gen_f
 	/* Half of them, for these stop no queue. */
 	if (one_in(random, 2))
 		flip_header(random, s, flip);
+	else if (one_in(random, 8))
+		flip_range(random, s, flip);
 	else if (one_in(random, 8))
 		*flip = (struct gen_flip){
 			&gen->vq->avail->ring[below(random, GEN_RING)], 2,

@@ -10,8 +10,8 @@
  *     writable ones, and only the latter have VRING_DESC_F_WRITE, ever;
  *   - memory at GEN_CANARY is only named by readable ones, and lies so far from the
  *     rest that no change of few bits leads there;
- *   - writes go to the end of the disk: a sector that is changed, or a length, is
- *     still there or past the end;
+ *   - writes, and ranges, go to the end of the disk: a sector that is changed, or a
+ *     length, is still there or past the end;
  *   - headers and tables, status bytes, and data have regions of their own, and
  *     what is written to each cannot run over into another;
  *   - all data consist of bytes from 0x80 on: taken for a descriptor or a header,
@@ -36,6 +36,10 @@
 /* Of the disk, what may be written. */
 #define GEN_FIRST_SECTOR 0x6000u
 
+/* What the driver must have accepted, and the disk must have. */
+#define GEN_FEATURES (BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES))
+#define GEN_RANGES 4
+
 /* A ring's descriptors are dealt out to so many requests. */
 #define GEN_SLOTS 8
 #define GEN_HALF 8
@@ -44,8 +48,9 @@
 struct gen_slot {
 	/* The places: 8 descriptors to read, 8 to write, and a table of the same. */
 	uint16_t first;
-	uint64_t hdr_gpa, status_gpa, table_gpa;
+	uint64_t hdr_gpa, status_gpa, table_gpa, ranges_gpa;
 	struct virtio_blk_outhdr *hdr;
+	struct virtio_blk_discard_write_zeroes *ranges;
 	uint8_t *status;
 	struct vring_desc *table;
 	/* The request that is there: its descriptors, and what must come of it. */
