@@ -35,6 +35,7 @@ static const struct request {
 	bool absent;	/* its pages are not in memory */
 	bool over_dm;
 	bool no_data;	/* the disk forgets it, and is quick at it */
+	bool zoned;
 } requests[] = {
 	{ "write", VIRTIO_BLK_T_OUT, 4 * KIB },
 	{ "read", VIRTIO_BLK_T_IN, 4 * KIB },
@@ -51,6 +52,10 @@ static const struct request {
 	{ "dm_write", VIRTIO_BLK_T_OUT, 64 * KIB, .over_dm = true },
 	{ "dm_read", VIRTIO_BLK_T_IN, 64 * KIB, .over_dm = true },
 	{ "dm_flush", VIRTIO_BLK_T_FLUSH, .over_dm = true },
+	{ "zone_append", VIRTIO_BLK_T_ZONE_APPEND, 4 * KIB, .zoned = true },
+	{ "bounced_zone_append", VIRTIO_BLK_T_ZONE_APPEND, 64 * KIB, &bounced, .zoned = true },
+	{ "zone_report", VIRTIO_BLK_T_ZONE_REPORT, 4 * KIB, .zoned = true },
+	{ "zone_reset", VIRTIO_BLK_T_ZONE_RESET, .zoned = true },
 };
 
 struct tries {
@@ -76,9 +81,10 @@ static struct blk_io io_of(const struct tries *t)
 
 	if (r->type == VIRTIO_BLK_T_OUT || r->type == VIRTIO_BLK_T_IN)
 		io.sector = AT_SECTOR;
-	if (r->type == VIRTIO_BLK_T_OUT) {
+	if (r->type == VIRTIO_BLK_T_OUT || r->type == VIRTIO_BLK_T_ZONE_APPEND) {
 		io.out = t->data;
 		io.out_len = r->bytes;
+		io.in_len = r->type == VIRTIO_BLK_T_ZONE_APPEND ? 8 : 0;
 	} else {
 		io.in_len = r->bytes;
 	}
@@ -134,7 +140,8 @@ static void check_written(struct tries *t)
 
 static const char *disk_of(const struct request *r)
 {
-	const char *lower = nullb_new(&(struct nullb){ .discards_data = r->no_data });
+	const char *lower = nullb_new(&(struct nullb){ .discards_data = r->no_data,
+		.attributes = r->zoned ? "zoned=1 zone_size=8" : NULL });
 	char table[100];
 
 	faults_on_disk(lower);
@@ -149,7 +156,8 @@ static struct tries start(const struct request *r)
 {
 	struct tries t = { .request = r };
 
-	t.blk = blk_start(&(struct blk_setup){ .path = disk_of(r), .memory = 64 << 20 });
+	t.blk = blk_start(&(struct blk_setup){ .path = disk_of(r), .memory = 64 << 20,
+		.features = r->zoned ? BLK_FEATURES | BIT(VIRTIO_BLK_F_ZONED) : 0 });
 	faults_on_disk(t.blk.path);
 	t.worker = victim_worker();
 	t.data = malloc(r->bytes + 1);

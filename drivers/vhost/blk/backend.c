@@ -3,8 +3,6 @@
  * What is behind the queues: an open file that the caller handed over, attached,
  * exchanged and detached while the queues stand still.
  */
-#define pr_fmt(fmt) "vhost_blk: " fmt
-
 #include <linux/file.h>
 #include <linux/slab.h>
 #include "vhost_blk.h"
@@ -22,18 +20,13 @@ static unsigned int vhost_blk_addr_mask(struct block_device *bdev)
 	return bdev_dma_alignment(bdev);
 }
 
-static int vhost_blk_bdev_open(struct vhost_blk_backend *backend)
+static void vhost_blk_bdev_open(struct vhost_blk_backend *backend)
 {
 	struct block_device *bdev = file_bdev(backend->file);
 
-	if (bdev_is_zoned(bdev)) {
-		pr_warn_ratelimited("%pg is zoned, which is not supported yet\n", bdev);
-		return -EOPNOTSUPP;
-	}
 	backend->bdev = bdev;
 	backend->block_size = bdev_logical_block_size(bdev);
 	backend->addr_mask = vhost_blk_addr_mask(bdev);
-	return 0;
 }
 
 /* Is the file one that can be a backend? If so, what is it like? */
@@ -43,7 +36,8 @@ static int vhost_blk_backend_init(struct vhost_blk_backend *backend)
 		return -EBADF;
 	switch (file_inode(backend->file)->i_mode & S_IFMT) {
 	case S_IFBLK:
-		return vhost_blk_bdev_open(backend);
+		vhost_blk_bdev_open(backend);
+		return 0;
 	case S_IFREG:
 		return vhost_blk_file_open(backend);
 	default:
@@ -104,11 +98,13 @@ static void vhost_blk_bdev_limits(const struct vhost_blk_backend *backend,
 	/* The block layer splits what is larger than the device takes at once. */
 	limits->max_write_zeroes =
 		bdev_write_zeroes_sectors(bdev) ? U32_MAX : VHOST_BLK_ZERO_SECTORS;
+	vhost_blk_zone_limits(bdev, limits);
 }
 
 void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
 			      struct vhost_blk_limits *limits)
 {
+	*limits = (struct vhost_blk_limits){ 0 };
 	if (backend->bdev)
 		vhost_blk_bdev_limits(backend, limits);
 	else
@@ -145,8 +141,17 @@ static int vhost_blk_sync_cache(struct vhost_blk_backend *backend)
 	return r;
 }
 
+/* 5.2.5.2: a driver that does not know of zones must not have a device with some. */
+static bool vhost_blk_knows_zones(struct vhost_virtqueue *vq,
+				  const struct vhost_blk_backend *backend)
+{
+	return !backend->bdev || !bdev_is_zoned(backend->bdev) ||
+	       vhost_has_feature(vq, VIRTIO_BLK_F_ZONED);
+}
+
 /* May this vq start? 1 yes, 0 it is not set up, or an error. */
-static int vhost_blk_vq_check(struct vhost_virtqueue *vq)
+static int vhost_blk_vq_check(struct vhost_virtqueue *vq,
+			      const struct vhost_blk_backend *backend)
 {
 	int r = 1;
 
@@ -159,17 +164,19 @@ static int vhost_blk_vq_check(struct vhost_virtqueue *vq)
 		r = -EINVAL;
 	else if (!vhost_has_feature(vq, VIRTIO_F_VERSION_1))
 		r = -EINVAL;
+	else if (!vhost_blk_knows_zones(vq, backend))
+		r = -EOPNOTSUPP;
 	mutex_unlock(&vq->mutex);
 	return r;
 }
 
 /* What can be checked before anything changes: EFAULT where nothing is set up. */
-static int vhost_blk_check(struct vhost_blk *blk)
+static int vhost_blk_check(struct vhost_blk *blk, const struct vhost_blk_backend *backend)
 {
 	int i, r, ready = 0;
 
 	for (i = 0; i < VHOST_BLK_MAX_QUEUES; i++) {
-		r = vhost_blk_vq_check(blk->vqs[i]);
+		r = vhost_blk_vq_check(blk->vqs[i], backend);
 		if (r < 0)
 			return r;
 		ready += r;
@@ -294,7 +301,7 @@ long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp)
 		vhost_blk_exchange(blk, NULL);
 	if (IS_ERR(backend))
 		return PTR_ERR(backend);
-	r = vhost_blk_check(blk);
+	r = vhost_blk_check(blk, backend);
 	if (!r)
 		return vhost_blk_exchange(blk, backend);
 	vhost_blk_backend_close(backend);

@@ -10,10 +10,11 @@
 static blk_opf_t vhost_blk_opf(struct vhost_blk_vq *bq,
 			       const struct vhost_blk_command *command)
 {
-	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
+	blk_opf_t opf = REQ_SYNC | REQ_IDLE;
 
-	if (command->op != VHOST_BLK_WRITE)
+	if (command->op == VHOST_BLK_READ)
 		return REQ_OP_READ;
+	opf |= command->op == VHOST_BLK_WRITE ? REQ_OP_WRITE : REQ_OP_ZONE_APPEND;
 	if (vhost_blk_is_stable(bq))
 		opf |= REQ_FUA;
 	return opf;
@@ -119,6 +120,14 @@ static int vhost_blk_fill_guest(struct vhost_blk_fill *fill,
 	return 0;
 }
 
+int vhost_blk_save_iov(struct vhost_blk_req *req, const struct iovec *iov,
+		       unsigned int segs)
+{
+	req->segs = segs;
+	req->iov = kmemdup(iov, segs * sizeof(*iov), GFP_KERNEL_ACCOUNT);
+	return req->iov ? 0 : -ENOMEM;
+}
+
 /*
  * Bounced: a write's data is copied now. A read's is copied when it has come,
  * by then vq->iov holds something else.
@@ -134,11 +143,8 @@ static int vhost_blk_fill_bounce(struct vhost_blk_fill *fill, const struct iovec
 	r = vhost_blk_fill_segment(fill, 0, len);
 	if (r)
 		return r;
-	if (!op_is_write(fill->opf)) {
-		req->bounce_segs = segs;
-		req->bounce_iov = kmemdup(iov, segs * sizeof(*iov), GFP_KERNEL_ACCOUNT);
-		return req->bounce_iov ? 0 : -ENOMEM;
-	}
+	if (!op_is_write(fill->opf))
+		return vhost_blk_save_iov(req, iov, segs);
 	iov_iter_init(&from, ITER_SOURCE, iov, segs, skip + len);
 	iov_iter_advance(&from, skip);
 	for (bio = req->bios; bio && !r; bio = bio->next)
@@ -181,10 +187,11 @@ void vhost_blk_send(struct vhost_blk_req *req)
 		vstor_cmd_done(&req->cmd);
 }
 
-/* Takes the request's share of the vq's memory; small ones need none. */
-static bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req,
-			      u32 bytes)
+/* Takes the request's share of the vq's memory, once; small ones need none. */
+bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req, u32 bytes)
 {
+	if (req->bytes)
+		return true;
 	if (bq->bytes + bytes > VHOST_BLK_VQ_BYTES)
 		return false;
 	bq->bytes += bytes;
@@ -192,16 +199,51 @@ static bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req
 	return true;
 }
 
-int vhost_blk_submit_rw(struct vhost_blk_req *req,
-			const struct vhost_blk_command *command,
-			struct vhost_blk_backend *backend,
+/* Builds all bios of the request. -EAGAIN: not now, nothing is left of it. */
+static int vhost_blk_build(struct vhost_blk_fill *fill, const struct iovec *iov,
+			   unsigned int segs, size_t skip, bool bounce)
+{
+	struct vhost_blk_req *req = fill->req;
+	size_t len = req->command.bytes;
+	int r;
+
+	fill->sector = req->command.sector;
+	fill->tail = NULL;
+	req->pages = bounce ? VHOST_BLK_BOUNCED : VHOST_BLK_PINNED;
+	fill->small = !bounce && vhost_blk_is_small(iov, skip, len);
+	if (!fill->small && !vhost_blk_reserve(to_vhost_blk_vq(req->cmd.svq), req, len))
+		return -EAGAIN;
+
+	r = len ? vhost_blk_next_bio(fill) : 0;
+	if (!r && bounce)
+		r = vhost_blk_fill_bounce(fill, iov, segs, skip, len);
+	else if (!r)
+		r = vhost_blk_fill_guest(fill, iov, skip, len);
+	return r;
+}
+
+/* An append whose buffers do not go into one bio as they lie is bounced. */
+static int vhost_blk_build_append(struct vhost_blk_fill *fill, const struct iovec *iov,
+				  unsigned int segs, size_t skip, bool bounce)
+{
+	int r = vhost_blk_build(fill, iov, segs, skip, bounce);
+
+	if (r || vhost_blk_is_whole(fill->req))
+		return r;
+	vhost_blk_free_bios(fill->req);
+	r = vhost_blk_build(fill, iov, segs, skip, true);
+	/* The device's limits may be others than when the request was checked. */
+	return r || vhost_blk_is_whole(fill->req) ? r : -EIO;
+}
+
+int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
 			const struct iovec *iov, unsigned int segs, size_t skip)
 {
+	const struct vhost_blk_command *command = &req->command;
 	struct vhost_blk_fill fill = {
 		.req = req,
 		.backend = backend,
 		.opf = vhost_blk_opf(to_vhost_blk_vq(req->cmd.svq), command),
-		.sector = command->sector,
 	};
 	size_t len = command->bytes;
 	bool bounce;
@@ -212,23 +254,22 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req,
 		skip -= iov->iov_len;
 	bounce = !vstor_iov_aligned(iov, skip, len, backend->addr_mask,
 				    backend->block_size - 1);
-	req->pages = bounce ? VHOST_BLK_BOUNCED : VHOST_BLK_PINNED;
-	fill.small = !bounce && vhost_blk_is_small(iov, skip, len);
-	if (!fill.small && !vhost_blk_reserve(to_vhost_blk_vq(req->cmd.svq), req, len))
-		return -EAGAIN;
-
-	r = len ? vhost_blk_next_bio(&fill) : 0;
-	if (!r && bounce)
-		r = vhost_blk_fill_bounce(&fill, iov, segs, skip, len);
-	else if (!r)
-		r = vhost_blk_fill_guest(&fill, iov, skip, len);
+	if (command->op == VHOST_BLK_ZONE_APPEND)
+		r = vhost_blk_build_append(&fill, iov, segs, skip, bounce);
+	else
+		r = vhost_blk_build(&fill, iov, segs, skip, bounce);
+	if (r == -EAGAIN)
+		return r;
 	if (r) {
 		vhost_blk_free_bios(req);
 		req->status = VIRTIO_BLK_S_IOERR;
 	} else {
 		req->written = op_is_write(fill.opf) ? 0 : len;
 	}
-	vhost_blk_send(req);
+	if (!r && command->crosses)
+		vhost_blk_send_crossing(req);
+	else
+		vhost_blk_send(req);
 	return 0;
 }
 
@@ -266,6 +307,4 @@ void vhost_blk_free_bios(struct vhost_blk_req *req)
 		vhost_blk_free_bio(req, bio);
 	}
 	req->bios = NULL;
-	kfree(req->bounce_iov);
-	req->bounce_iov = NULL;
 }

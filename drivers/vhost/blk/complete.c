@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the device says becomes what the guest sees. */
+#include <linux/slab.h>
 #include "vhost_blk.h"
 #include "trace.h"
 
@@ -10,6 +11,10 @@ u8 vhost_blk_status(blk_status_t status)
 		return VIRTIO_BLK_S_OK;
 	case BLK_STS_NOTSUPP:
 		return VIRTIO_BLK_S_UNSUPP;
+	case BLK_STS_ZONE_OPEN_RESOURCE:
+		return VIRTIO_BLK_S_ZONE_OPEN_RESOURCE;
+	case BLK_STS_ZONE_ACTIVE_RESOURCE:
+		return VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE;
 	default:
 		return VIRTIO_BLK_S_IOERR;
 	}
@@ -33,18 +38,31 @@ static int vhost_blk_copy_read(struct vhost_blk_req *req)
 	struct iov_iter to;
 	int r = 0;
 
-	iov_iter_init(&to, ITER_DEST, req->bounce_iov, req->bounce_segs, req->written);
+	iov_iter_init(&to, ITER_DEST, req->iov, req->segs, req->written);
 	for (bio = req->bios; bio && !r; bio = bio->next)
 		r = vstor_bio_copy(&bio->bio, &to);
 	return r;
+}
+
+/* What the guest is to have beside the status byte. */
+static int vhost_blk_copy_answer(struct vhost_blk_req *req)
+{
+	switch (req->command.op) {
+	case VHOST_BLK_ZONE_APPEND:
+		return vhost_blk_copy_append_sector(req);
+	case VHOST_BLK_ZONE_REPORT:
+		return vhost_blk_copy_report(req);
+	default:
+		return vhost_blk_copy_read(req);
+	}
 }
 
 static void vhost_blk_settle(struct vhost_blk_req *req, bool discard)
 {
 	if (req->status == VIRTIO_BLK_S_OK)
 		req->status = vhost_blk_status(req->bio_status);
-	if (req->status == VIRTIO_BLK_S_OK && req->bounce_iov && !discard &&
-	    vhost_blk_copy_read(req))
+	if (req->status == VIRTIO_BLK_S_OK && req->iov && !discard &&
+	    vhost_blk_copy_answer(req))
 		req->status = VIRTIO_BLK_S_IOERR;
 	/* Parts may have been read; which, nobody knows. */
 	if (req->status != VIRTIO_BLK_S_OK)
@@ -57,13 +75,15 @@ s64 vhost_blk_finish(struct vstor_cmd *cmd, bool discard)
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(cmd->svq);
 	s64 used;
 
-	if (!discard && vhost_blk_ranges_go_on(req))
+	if (!discard && (vhost_blk_ranges_go_on(req) || vhost_blk_zones_go_on(req)))
 		return VSTOR_CMD_GOES_ON;
 	vhost_blk_settle(req, discard);
 	trace_vhost_blk_complete(req);
 	vhost_blk_stats_ended(bq, req);
 	vhost_blk_free_bios(req);
 	vhost_blk_free_ranges(req);
+	kvfree(req->report);
+	kfree(req->iov);
 	used = vhost_blk_used_len(req->in, req->written);
 	if (!discard && put_user(req->status, req->status_at))
 		used = VSTOR_CMD_UNTOLD;

@@ -9,11 +9,6 @@
 /* The kernel tells nobody of a resize, so we look twice in the second promised. */
 #define VHOST_BLK_WATCH_PERIOD	(HZ / 2)
 
-/* The configuration space is little-endian: VERSION_1 is a must. */
-#define cpu_to_blk16(v)	__cpu_to_virtio16(true, v)
-#define cpu_to_blk32(v)	__cpu_to_virtio32(true, v)
-#define cpu_to_blk64(v)	__cpu_to_virtio64(true, v)
-
 static void vhost_blk_fill_topology(struct block_device *bdev,
 				    struct virtio_blk_config *config)
 {
@@ -96,7 +91,8 @@ static void vhost_blk_describe(struct vhost_blk *blk, struct vhost_blk_backend *
 
 	vhost_blk_fill_config(backend, &config);
 	config.wce = blk->writeback;
-	answer->features = VHOST_BLK_BASE_FEATURES | vhost_blk_fill_ranges(backend, &config);
+	answer->features = VHOST_BLK_BASE_FEATURES | vhost_blk_fill_ranges(backend, &config) |
+			   vhost_blk_fill_zoned(backend, &config);
 	memcpy(answer->config, &config, sizeof(config));
 	answer->config_size = sizeof(config);
 	if (vhost_blk_backend_read_only(backend))

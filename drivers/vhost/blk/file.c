@@ -11,19 +11,6 @@
 #include <linux/falloc.h>
 #include "vhost_blk.h"
 
-static struct workqueue_struct *vhost_blk_file_wq;
-
-int vhost_blk_file_init(void)
-{
-	vhost_blk_file_wq = alloc_workqueue("vhost_blk", WQ_UNBOUND, 0);
-	return vhost_blk_file_wq ? 0 : -ENOMEM;
-}
-
-void vhost_blk_file_exit(void)
-{
-	destroy_workqueue(vhost_blk_file_wq);
-}
-
 /* Where O_DIRECT wants its buffers and offsets aligned; not all say so. */
 static void vhost_blk_file_align(struct vhost_blk_backend *backend)
 {
@@ -154,6 +141,5 @@ static void vhost_blk_file_work(struct work_struct *work)
 
 void vhost_blk_file_queue(struct vhost_blk_req *req)
 {
-	INIT_WORK(&req->work, vhost_blk_file_work);
-	queue_work(vhost_blk_file_wq, &req->work);
+	vhost_blk_queue_work(req, vhost_blk_file_work);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A chain off the ring becomes a request: its header is read, once, and obeyed. */
+#include <linux/slab.h>
 #include "vhost_blk.h"
 
 #define CREATE_TRACE_POINTS
@@ -35,10 +36,10 @@ static void vhost_blk_get_id(struct vhost_blk_req *req, struct vhost_blk *blk,
  * every other case the request is on its way to vhost_blk_finish().
  */
 static int vhost_blk_execute(struct vhost_blk_req *req,
-			     const struct vhost_blk_command *command,
 			     const struct vhost_blk_limits *limits,
 			     unsigned int out, unsigned int in)
 {
+	const struct vhost_blk_command *command = &req->command;
 	const size_t header = sizeof(struct virtio_blk_outhdr);
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	struct vhost_blk_backend *backend = vhost_vq_get_backend(vq);
@@ -50,9 +51,9 @@ static int vhost_blk_execute(struct vhost_blk_req *req,
 		/* Has a status that ended it. */
 		break;
 	case VHOST_BLK_READ:
-		return vhost_blk_submit_rw(req, command, backend, vq->iov + out, in, 0);
+		return vhost_blk_submit_rw(req, backend, vq->iov + out, in, 0);
 	case VHOST_BLK_WRITE:
-		return vhost_blk_submit_rw(req, command, backend, vq->iov, out, header);
+		return vhost_blk_submit_rw(req, backend, vq->iov, out, header);
 	case VHOST_BLK_FLUSH:
 		vhost_blk_submit_flush(req, backend);
 		return 0;
@@ -65,7 +66,18 @@ static int vhost_blk_execute(struct vhost_blk_req *req,
 	case VHOST_BLK_SECURE_ERASE:
 		iov_iter_init(&iter, ITER_SOURCE, vq->iov, out, header + command->bytes);
 		iov_iter_advance(&iter, header);
-		return vhost_blk_submit_ranges(req, command, limits, &iter);
+		return vhost_blk_submit_ranges(req, limits, &iter);
+	case VHOST_BLK_ZONE_APPEND:
+		return vhost_blk_submit_append(req, backend, vq->iov, out, in);
+	case VHOST_BLK_ZONE_REPORT:
+		return vhost_blk_submit_report(req, vq->iov + out, in);
+	case VHOST_BLK_ZONE_OPEN:
+	case VHOST_BLK_ZONE_CLOSE:
+	case VHOST_BLK_ZONE_FINISH:
+	case VHOST_BLK_ZONE_RESET:
+	case VHOST_BLK_ZONE_RESET_ALL:
+		vhost_blk_submit_zone(req, backend);
+		return 0;
 	}
 	return 0;
 }
@@ -76,8 +88,7 @@ static int vhost_blk_execute(struct vhost_blk_req *req,
  * names memory that the owner does not have.
  */
 static int vhost_blk_decode(struct vhost_blk_req *req, unsigned int out,
-			    size_t out_len, struct vhost_blk_limits *limits,
-			    struct vhost_blk_command *command)
+			    size_t out_len, struct vhost_blk_limits *limits)
 {
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	struct virtio_blk_outhdr hdr;
@@ -90,7 +101,7 @@ static int vhost_blk_decode(struct vhost_blk_req *req, unsigned int out,
 		return -EFAULT;
 	vhost_blk_backend_limits(vhost_vq_get_backend(vq), limits);
 	limits->features = vq->acked_features;
-	return vhost_blk_parse(&hdr, out_len - sizeof(hdr), req->in, limits, command);
+	return vhost_blk_parse(&hdr, out_len - sizeof(hdr), req->in, limits, &req->command);
 }
 
 /* Takes a free request for the chain; vhost_blk_ready() saw that there is one. */
@@ -106,7 +117,9 @@ static struct vhost_blk_req *vhost_blk_get_req(struct vhost_blk_vq *bq, u16 head
 	req->bytes = 0;
 	req->bio_status = BLK_STS_OK;
 	req->bios = NULL;
-	req->bounce_iov = NULL;
+	req->iov = NULL;
+	req->report = NULL;
+	req->command = (struct vhost_blk_command){ 0 };
 	return req;
 }
 
@@ -114,6 +127,7 @@ static struct vhost_blk_req *vhost_blk_get_req(struct vhost_blk_vq *bq, u16 head
 static void vhost_blk_unget_req(struct vhost_blk_vq *bq, struct vhost_blk_req *req)
 {
 	vstor_cmd_undo(&req->cmd);
+	kfree(req->iov);
 	req->next_free = bq->free;
 	bq->free = req;
 }
@@ -124,7 +138,6 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	struct iovec *iov = svq->vq.iov, *last = iov + out + in - 1;
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(svq);
 	size_t in_len = iov_length(iov + out, in);
-	struct vhost_blk_command command = { 0 };
 	struct vhost_blk_limits limits;
 	struct vhost_blk_req *req;
 	int r;
@@ -136,22 +149,22 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	req->in = min_t(size_t, in_len - 1, U32_MAX - 1);
 	req->status_at = last->iov_base + last->iov_len - 1;
 
-	r = vhost_blk_decode(req, out, iov_length(iov, out), &limits, &command);
+	r = vhost_blk_decode(req, out, iov_length(iov, out), &limits);
 	if (r >= 0)
-		trace_vhost_blk_intake(req, &command, r);
+		trace_vhost_blk_intake(req, r);
 	if (r == VIRTIO_BLK_S_OK)
-		r = vhost_blk_execute(req, &command, &limits, out, in);
+		r = vhost_blk_execute(req, &limits, out, in);
 	if (r < 0) {
 		vhost_blk_unget_req(bq, req);
 		return r;
 	}
 	if (r != VIRTIO_BLK_S_OK) {
-		command.bytes = 0;
+		req->command.bytes = 0;
 		req->status = r;
 		vstor_cmd_done(&req->cmd);
 	}
-	vhost_blk_stats_taken(bq, command.op, command.bytes);
-	return command.bytes;
+	vhost_blk_stats_taken(bq, &req->command);
+	return req->command.bytes;
 }
 
 /*

@@ -145,9 +145,9 @@ static void vhost_blk_start_ranges(struct vhost_blk_req *req)
 }
 
 int vhost_blk_submit_ranges(struct vhost_blk_req *req,
-			    const struct vhost_blk_command *command,
 			    const struct vhost_blk_limits *limits, struct iov_iter *from)
 {
+	const struct vhost_blk_command *command = &req->command;
 	unsigned int n = command->bytes / sizeof(struct virtio_blk_discard_write_zeroes);
 	struct vhost_blk_backend *backend = vhost_blk_req_backend(req);
 	struct vhost_blk_ranges *ranges;

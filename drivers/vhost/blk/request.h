@@ -6,6 +6,7 @@
 #ifndef _VHOST_BLK_REQUEST_H
 #define _VHOST_BLK_REQUEST_H
 
+#include <linux/blkzoned.h>
 #include <linux/types.h>
 #include <linux/virtio_blk.h>
 
@@ -22,6 +23,11 @@
 /* Most sectors of one, so that its bytes fit a bio's 32 bits. */
 #define VHOST_BLK_RANGE_SECTORS	(U32_MAX >> 9)
 
+/* Most zones that one ZONE_REPORT tells of; a driver asks for the next ones. */
+#define VHOST_BLK_ZONES_MAX	1024
+/* What ZONE_APPEND tells before the status byte: le64 append_sector. */
+#define VHOST_BLK_APPEND_BYTES	8
+
 /**
  * struct vhost_blk_limits - the backend as it is at this moment
  * @features: what was negotiated
@@ -30,6 +36,10 @@
  * @max_discard: sectors of a range that may be discarded; 0: none
  * @max_write_zeroes: the same, that may be zeroed
  * @max_secure_erase: the same, that may be erased
+ * @zone_sectors: of a zone, a power of 2; 0: the backend is not zoned
+ * @max_append: sectors of a ZONE_APPEND; 0: there is none
+ * @write_granularity: bytes that what is written to a sequential zone is a
+ *	multiple of
  * @read_only: nothing may be written
  */
 struct vhost_blk_limits {
@@ -39,6 +49,9 @@ struct vhost_blk_limits {
 	u32 max_discard;
 	u32 max_write_zeroes;
 	u32 max_secure_erase;
+	u32 zone_sectors;
+	u32 max_append;
+	u32 write_granularity;
 	bool read_only;
 };
 
@@ -52,15 +65,24 @@ enum vhost_blk_op {
 	VHOST_BLK_DISCARD,
 	VHOST_BLK_WRITE_ZEROES,
 	VHOST_BLK_SECURE_ERASE,
+	VHOST_BLK_ZONE_APPEND,
+	VHOST_BLK_ZONE_REPORT,
+	VHOST_BLK_ZONE_OPEN,
+	VHOST_BLK_ZONE_CLOSE,
+	VHOST_BLK_ZONE_FINISH,
+	VHOST_BLK_ZONE_RESET,
+	VHOST_BLK_ZONE_RESET_ALL,
 };
 
-#define VHOST_BLK_OPS	(VHOST_BLK_SECURE_ERASE + 1)
+#define VHOST_BLK_OPS	(VHOST_BLK_ZONE_RESET_ALL + 1)
 
 /**
  * struct vhost_blk_command - a request that was checked
  * @op: what to do
- * @bytes: how much data; for GET_ID, what the guest has room for
- * @sector: where, in sectors of 512 bytes; reads and writes only
+ * @bytes: how much data; for GET_ID and ZONE_REPORT, at most
+ * @sector: where, in sectors of 512 bytes; reads, writes and zones
+ * @crosses: a read or write is in several zones, which is good only where all of
+ *	them are conventional, see zones.c
  *
  * Where the data are ranges each is to be checked by vhost_blk_parse_range().
  */
@@ -68,6 +90,7 @@ struct vhost_blk_command {
 	enum vhost_blk_op op;
 	u32 bytes;
 	u64 sector;
+	bool crosses;
 };
 
 /*
@@ -95,6 +118,14 @@ struct vhost_blk_range {
 u8 vhost_blk_parse_range(const struct virtio_blk_discard_write_zeroes *raw,
 			 enum vhost_blk_op op, const struct vhost_blk_limits *limits,
 			 struct vhost_blk_range *range);
+
+/*
+ * Why a request failed that was in @zone, where the device only says that it did:
+ * the zone as it is afterwards tells, or it was an error of the medium.
+ */
+u8 vhost_blk_zone_verdict(const struct vhost_blk_command *command,
+			  const struct blk_zone *zone,
+			  const struct vhost_blk_limits *limits);
 
 /*
  * The used length (VIRTIO 2.7.8.2) of a request with @in bytes of writable data,

@@ -11,7 +11,8 @@ static struct dentry *vhost_blk_stats_dir;
 
 static const char *const vhost_blk_op_names[VHOST_BLK_OPS] = {
 	"unknown", "read", "write", "flush", "get_id", "discard", "write_zeroes",
-	"secure_erase",
+	"secure_erase", "zone_append", "zone_report", "zone_open", "zone_close",
+	"zone_finish", "zone_reset", "zone_reset_all",
 };
 
 static const char *const vhost_blk_status_names[VHOST_BLK_STATUSES] = {
@@ -19,10 +20,10 @@ static const char *const vhost_blk_status_names[VHOST_BLK_STATUSES] = {
 	"zone_open_resource", "zone_active_resource",
 };
 
-void vhost_blk_stats_taken(struct vhost_blk_vq *bq, enum vhost_blk_op op, u64 bytes)
+void vhost_blk_stats_taken(struct vhost_blk_vq *bq, const struct vhost_blk_command *command)
 {
-	vstor_count(&bq->stats.requests[op], 1);
-	vstor_count(&bq->stats.bytes[op], bytes);
+	vstor_count(&bq->stats.requests[command->op], 1);
+	vstor_count(&bq->stats.bytes[command->op], command->bytes);
 }
 
 void vhost_blk_stats_ended(struct vhost_blk_vq *bq, struct vhost_blk_req *req)

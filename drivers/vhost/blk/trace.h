@@ -20,6 +20,13 @@ TRACE_DEFINE_ENUM(VHOST_BLK_GET_ID);
 TRACE_DEFINE_ENUM(VHOST_BLK_DISCARD);
 TRACE_DEFINE_ENUM(VHOST_BLK_WRITE_ZEROES);
 TRACE_DEFINE_ENUM(VHOST_BLK_SECURE_ERASE);
+TRACE_DEFINE_ENUM(VHOST_BLK_ZONE_APPEND);
+TRACE_DEFINE_ENUM(VHOST_BLK_ZONE_REPORT);
+TRACE_DEFINE_ENUM(VHOST_BLK_ZONE_OPEN);
+TRACE_DEFINE_ENUM(VHOST_BLK_ZONE_CLOSE);
+TRACE_DEFINE_ENUM(VHOST_BLK_ZONE_FINISH);
+TRACE_DEFINE_ENUM(VHOST_BLK_ZONE_RESET);
+TRACE_DEFINE_ENUM(VHOST_BLK_ZONE_RESET_ALL);
 
 #define vhost_blk_trace_op(op)					\
 	__print_symbolic(op,					\
@@ -30,13 +37,19 @@ TRACE_DEFINE_ENUM(VHOST_BLK_SECURE_ERASE);
 		{ VHOST_BLK_GET_ID, "get_id" },			\
 		{ VHOST_BLK_DISCARD, "discard" },		\
 		{ VHOST_BLK_WRITE_ZEROES, "write_zeroes" },	\
-		{ VHOST_BLK_SECURE_ERASE, "secure_erase" })
+		{ VHOST_BLK_SECURE_ERASE, "secure_erase" },	\
+		{ VHOST_BLK_ZONE_APPEND, "zone_append" },	\
+		{ VHOST_BLK_ZONE_REPORT, "zone_report" },	\
+		{ VHOST_BLK_ZONE_OPEN, "zone_open" },		\
+		{ VHOST_BLK_ZONE_CLOSE, "zone_close" },		\
+		{ VHOST_BLK_ZONE_FINISH, "zone_finish" },	\
+		{ VHOST_BLK_ZONE_RESET, "zone_reset" },		\
+		{ VHOST_BLK_ZONE_RESET_ALL, "zone_reset_all" })
 
 /* A request was taken off the ring; @status is not 0 where it ends here. */
 TRACE_EVENT(vhost_blk_intake,
-	TP_PROTO(struct vhost_blk_req *req, const struct vhost_blk_command *command,
-		 unsigned int status),
-	TP_ARGS(req, command, status),
+	TP_PROTO(struct vhost_blk_req *req, unsigned int status),
+	TP_ARGS(req, status),
 	TP_STRUCT__entry(
 		__field(unsigned int, device)
 		__field(unsigned int, vq)
@@ -50,9 +63,9 @@ TRACE_EVENT(vhost_blk_intake,
 		__entry->device = req->cmd.svq->number;
 		__entry->vq = req->cmd.svq->index;
 		__entry->head = req->cmd.head;
-		__entry->op = command->op;
-		__entry->sector = command->sector;
-		__entry->bytes = command->bytes;
+		__entry->op = req->command.op;
+		__entry->sector = req->command.sector;
+		__entry->bytes = req->command.bytes;
 		__entry->status = status;
 	),
 	TP_printk("device=%u vq=%u head=%u %s sector=%llu bytes=%u status=%u",

@@ -2,7 +2,7 @@
 /*
  * vhost_blk.ko, private: the device and its requests, and what each file gives
  * the others. A request meets the files in this order: queue.c, request.c,
- * bio.c, complete.c.
+ * bio.c (or ranges.c, zones.c), complete.c.
  */
 #ifndef _VHOST_BLK_H
 #define _VHOST_BLK_H
@@ -29,7 +29,12 @@
 #define VHOST_BLK_FEATURES						\
 	(VHOST_BLK_BASE_FEATURES | BIT_ULL(VIRTIO_BLK_F_RO) |		\
 	 BIT_ULL(VIRTIO_BLK_F_DISCARD) | BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES) | \
-	 BIT_ULL(VIRTIO_BLK_F_SECURE_ERASE))
+	 BIT_ULL(VIRTIO_BLK_F_SECURE_ERASE) | BIT_ULL(VIRTIO_BLK_F_ZONED))
+
+/* What the guest reads is little-endian: VERSION_1 is a must. */
+#define cpu_to_blk16(v)	__cpu_to_virtio16(true, v)
+#define cpu_to_blk32(v)	__cpu_to_virtio32(true, v)
+#define cpu_to_blk64(v)	__cpu_to_virtio64(true, v)
 
 /*
  * Most sectors of a range that is zeroed by writing zeroes: the guest waits for a
@@ -94,6 +99,7 @@ enum vhost_blk_pages {
  * struct vhost_blk_req - a request in flight; a vq has as many as entries
  * @cmd: the core's part
  * @next_free: while it is free
+ * @command: what it is
  * @status_at: where the guest wants the status byte
  * @status: the VIRTIO status, final when the command is done
  * @in: bytes of writable data before the status byte
@@ -102,17 +108,19 @@ enum vhost_blk_pages {
  * @bios_left: bios whose end_io is to come, and one while submitting
  * @bio_status: the first error of a bio
  * @bios: all bios, in the order of their sectors
- * @bounce_iov: the guest's buffers where a read is bounced; else NULL
- * @bounce_segs: how many they are
+ * @iov: the guest's buffers where they are written when it has ended; else NULL
+ * @segs: how many they are
  * @pages: what the bios hold
  * @ranges: of a DISCARD, WRITE_ZEROES, SECURE_ERASE, else NULL
- * @work: what a file does only synchronously
+ * @report: of a ZONE_REPORT, else NULL
+ * @work: what is only done synchronously
  * @bio: the embedded bio, for what needs no more than @vecs
  * @vecs: its table
  */
 struct vhost_blk_req {
 	struct vstor_cmd cmd;
 	struct vhost_blk_req *next_free;
+	struct vhost_blk_command command;
 	u8 __user *status_at;
 	u8 status;
 	enum vhost_blk_pages pages;
@@ -122,9 +130,10 @@ struct vhost_blk_req {
 	atomic_t bios_left;
 	blk_status_t bio_status;
 	struct vhost_blk_bio *bios;
-	struct iovec *bounce_iov;
-	unsigned int bounce_segs;
+	struct iovec *iov;
+	unsigned int segs;
 	struct vhost_blk_ranges *ranges;
+	struct virtio_blk_zone_report *report;
 	struct work_struct work;
 	struct vhost_blk_bio bio;
 	struct bio_vec vecs[VHOST_BLK_INLINE_VECS];
@@ -210,6 +219,15 @@ static inline struct vhost_blk_backend *vhost_blk_req_backend(struct vhost_blk_r
 	return vhost_vq_get_backend(&req->cmd.svq->vq);
 }
 
+/* main.c: for what sleeps on the device; the request's @work does it. */
+extern struct workqueue_struct *vhost_blk_wq;
+
+static inline void vhost_blk_queue_work(struct vhost_blk_req *req, work_func_t fn)
+{
+	INIT_WORK(&req->work, fn);
+	queue_work(vhost_blk_wq, &req->work);
+}
+
 /* ioctl.c */
 extern const struct file_operations vhost_blk_fops;
 
@@ -250,12 +268,15 @@ bool vhost_blk_is_stable(struct vhost_blk_vq *bq);
  * vstor_cmd_done(), perhaps before this returns. Returns -EAGAIN where it would
  * exceed the vq's share of memory, with nothing done.
  */
-int vhost_blk_submit_rw(struct vhost_blk_req *req,
-			const struct vhost_blk_command *command,
-			struct vhost_blk_backend *backend,
+int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
 			const struct iovec *iov, unsigned int segs, size_t skip);
 void vhost_blk_submit_flush(struct vhost_blk_req *req,
 			    struct vhost_blk_backend *backend);
+/* Takes a share of the vq's memory; false: there is not so much left of it. */
+bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req, u32 bytes);
+/* Copies @iov, for what is written to it when the request has ended. */
+int vhost_blk_save_iov(struct vhost_blk_req *req, const struct iovec *iov,
+		       unsigned int segs);
 /* A bio with room for @vecs: the embedded one if it is free and large enough. */
 struct vhost_blk_bio *vhost_blk_new_bio(struct vhost_blk_req *req,
 					struct vhost_blk_backend *backend,
@@ -272,7 +293,6 @@ void vhost_blk_free_bios(struct vhost_blk_req *req);
  * does, or returns the status to end it with, or -EFAULT.
  */
 int vhost_blk_submit_ranges(struct vhost_blk_req *req,
-			    const struct vhost_blk_command *command,
 			    const struct vhost_blk_limits *limits, struct iov_iter *from);
 /* A round of it has ended. True: the next one is on its way. */
 bool vhost_blk_ranges_go_on(struct vhost_blk_req *req);
@@ -281,10 +301,30 @@ unsigned int vhost_blk_round(struct vhost_blk_req *req, enum vhost_blk_op *op,
 			     struct vhost_blk_range **range);
 void vhost_blk_free_ranges(struct vhost_blk_req *req);
 
+/* zones.c: zoned devices */
+
+/* Fills in what there is to say of zones; any context. */
+void vhost_blk_zone_limits(struct block_device *bdev, struct vhost_blk_limits *limits);
+/* The same for the configuration space; returns the feature. Process context. */
+u64 vhost_blk_fill_zoned(struct vhost_blk_backend *backend, struct virtio_blk_config *config);
+/* The vq's worker, vq->mutex held: start a request as vhost_blk_submit_rw() does. */
+int vhost_blk_submit_append(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+			    const struct iovec *iov, unsigned int out, unsigned int in);
+int vhost_blk_submit_report(struct vhost_blk_req *req, const struct iovec *iov,
+			    unsigned int segs);
+void vhost_blk_submit_zone(struct vhost_blk_req *req, struct vhost_blk_backend *backend);
+/* Will the block layer leave the bio in one piece, of which there is one? */
+bool vhost_blk_is_whole(struct vhost_blk_req *req);
+/* As vhost_blk_send(), if the zones that the request is in allow it. */
+void vhost_blk_send_crossing(struct vhost_blk_req *req);
+/* The request has ended. True: the device is asked why it failed. */
+bool vhost_blk_zones_go_on(struct vhost_blk_req *req);
+/* To the guest, when it has ended well. */
+int vhost_blk_copy_append_sector(struct vhost_blk_req *req);
+int vhost_blk_copy_report(struct vhost_blk_req *req);
+
 /* file.c: a regular file as backend */
 
-int vhost_blk_file_init(void);
-void vhost_blk_file_exit(void);
 /* Fills in what follows from the file. Process context. */
 int vhost_blk_file_open(struct vhost_blk_backend *backend);
 void vhost_blk_file_limits(const struct vhost_blk_backend *backend,
@@ -304,7 +344,7 @@ void vhost_blk_stats_remove(struct vhost_blk *blk);
 /* Another backend, or none. Process context. */
 void vhost_blk_stats_backend(struct vhost_blk *blk);
 /* A request was taken; has ended. vq->mutex held. */
-void vhost_blk_stats_taken(struct vhost_blk_vq *bq, enum vhost_blk_op op, u64 bytes);
+void vhost_blk_stats_taken(struct vhost_blk_vq *bq, const struct vhost_blk_command *command);
 void vhost_blk_stats_ended(struct vhost_blk_vq *bq, struct vhost_blk_req *req);
 
 /* complete.c */
