@@ -69,24 +69,32 @@ struct vhost_blk_serial {
  * their used entries; when the call returns nothing is written to guest memory
  * or to the old backend any more.
  *
+ * A host-managed zoned device is for drivers that know of zones: VIRTIO_BLK_F_ZONED
+ * must have been negotiated, or it is refused. (VIRTIO 5.2.5.2 has the device not set
+ * FEATURES_OK for others, which is the caller's to do.) DISCARD, WRITE_ZEROES and
+ * SECURE_ERASE are not offered with it, and are answered UNSUPP.
+ *
  * Errors: EBADF (fd is not open, or not open for reading), ENOTBLK (neither
- * a block device nor a regular file), EOPNOTSUPP (a zoned device, or a file whose
- * file system has no asynchronous I/O), EINVAL (index not 0; O_APPEND; a vq has
- * more than VHOST_BLK_MAX_QUEUE_SIZE entries; VIRTIO_F_VERSION_1 was not
- * negotiated), EFAULT (no vq is set up, or a ring is not in the owner's address
- * range), EIO and the like (what the host's cache held for the device could not
- * be written), ENOMEM, EPERM (the caller is not the owner). After ENOMEM, and
- * where the used ring or the host's cache cannot be written, nothing is attached
- * any more; after the others all is as it was.
+ * a block device nor a regular file), EOPNOTSUPP (a zoned device, and
+ * VIRTIO_BLK_F_ZONED was not negotiated; or a file whose file system has no
+ * asynchronous I/O), EINVAL (index not 0; O_APPEND; a vq has more than
+ * VHOST_BLK_MAX_QUEUE_SIZE entries; VIRTIO_F_VERSION_1 was not negotiated), EFAULT
+ * (no vq is set up, or a ring is not in the owner's address range), EIO and the
+ * like (what the host's cache held for the device could not be written), ENOMEM,
+ * EPERM (the caller is not the owner). After ENOMEM, and where the used ring or the
+ * host's cache cannot be written, nothing is attached any more; after the others
+ * all is as it was.
  */
 #define VHOST_BLK_SET_BACKEND	_IOW(VHOST_VIRTIO, 0x50, struct vhost_vring_file)
 
 /*
  * Describe a backend, see struct vhost_blk_config. Allowed in every state, no
- * owner needed.
+ * owner needed. A zoned device has VIRTIO_BLK_F_ZONED in the features, and its zones
+ * in the member zoned of the configuration space. max_append_sectors there stays
+ * within seg_max * size_max: who tells the guest less of these lowers it as well.
  *
- * Errors: EBADF, ENOTBLK, EOPNOTSUPP (as above), EINVAL (flags), ENODEV (fd is -1 and
- * nothing is attached), EFAULT.
+ * Errors: EBADF, ENOTBLK, EOPNOTSUPP (a file whose file system has no asynchronous
+ * I/O), EINVAL (flags), ENODEV (fd is -1 and nothing is attached), EFAULT.
  */
 #define VHOST_BLK_GET_CONFIG	_IOWR(VHOST_VIRTIO, 0x51, struct vhost_blk_config)
 
