@@ -62,7 +62,10 @@ struct blk blk_prepare(const struct blk_setup *setup)
 	blk.fd = open(blk.path, access_of(setup) | O_CLOEXEC |
 		      (getenv("BLK_DIRECT") && *getenv("BLK_DIRECT") ? O_DIRECT : 0));
 	check(blk.fd >= 0, "open %s: %m", blk.path);
-	blk.dev = vdev_open(&blk_ops, setup->memory ?: 64 << 20);
+	blk.dev = vdev_open_bare(&blk_ops);
+	if (setup->kernel_thread)
+		vdev_kernel_thread(blk.dev);
+	vdev_own(blk.dev, setup->memory ?: 64 << 20);
 	blk.dev->backend_fd = blk.fd;
 	blk.mem = &blk.dev->mem;
 	vdev_negotiate(blk.dev, setup->features ?: BLK_FEATURES);

@@ -31,6 +31,7 @@ struct blk_setup {
 	const char *path;		/* this one instead of a disk */
 	bool read_only;			/* opened with O_RDONLY */
 	bool write_only;
+	bool kernel_thread;		/* as worker */
 	unsigned int queues;		/* 1 */
 	unsigned int num;		/* 128 */
 	uint64_t features;		/* BLK_FEATURES */

@@ -7,17 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "devices.h"
 #include "faults.h"
 #include "guest.h"
 #include "tap.h"
 
 #define DEBUGFS "/sys/kernel/debug"
-#define CGROUP "/sys/fs/cgroup"
-#define CGROUP_OF_TEST CGROUP "/vst"
 
 static const char *const kinds[] = {
 	DEBUGFS "/failslab", DEBUGFS "/fail_page_alloc", DEBUGFS "/fail_make_request",
@@ -50,11 +48,11 @@ void faults_off(void)
 		put(kinds[i], "probability", "0");
 }
 
-/* Whatever the test has left: called when it has ended. */
+/* Called when the test has ended. */
 static bool sweep(void)
 {
 	faults_off();
-	return access(CGROUP_OF_TEST, F_OK) || rmdir_soon(CGROUP_OF_TEST);
+	return true;
 }
 
 __attribute__((constructor)) static void faults_register(void)
@@ -202,24 +200,13 @@ void faults_out_of_pages(unsigned int n)
 	check(put(kinds[1], "probability", "100"), "fail_page_alloc: %m");
 }
 
-/* Pages of the kernel that are charged to a cgroup, for its first process. */
 long kernel_pages(void)
 {
-	long bytes = -1;
-	char line[80];
-	FILE *f;
+	static const char *group;
 
-	if (access(CGROUP_OF_TEST, F_OK)) {
-		put_attribute(CGROUP, "cgroup.subtree_control", "+memory");
-		check_ok(mkdir(CGROUP_OF_TEST, 0755));
-		put_attribute(CGROUP_OF_TEST, "cgroup.procs", "0");
+	if (!group) {
+		group = cgroup_new();
+		cgroup_enter(group);
 	}
-	f = fopen(CGROUP_OF_TEST "/memory.stat", "r");
-	check(f, "memory.stat: %m");
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "kernel %ld", &bytes) == 1)
-			break;
-	fclose(f);
-	check(bytes >= 0, "memory.stat says nothing of the kernel's");
-	return bytes / GUEST_PAGE;
+	return cgroup_number(group, "memory.stat", "kernel") / GUEST_PAGE;
 }

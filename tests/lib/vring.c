@@ -53,15 +53,33 @@ struct vdev *vdev_open_bare(const struct vdev_ops *ops)
 	return dev;
 }
 
-struct vdev *vdev_open(const struct vdev_ops *ops, uint64_t memory)
+void vdev_own(struct vdev *dev, uint64_t memory)
 {
-	struct vdev *dev = vdev_open_bare(ops);
-
 	check_ok(ioctl(dev->fd, VHOST_SET_OWNER));
 	check_ok(ioctl(dev->fd, VHOST_GET_FEATURES, &dev->offered));
 	if (memory)
 		guest_add(&dev->mem, GUEST_BASE, memory);
+}
+
+struct vdev *vdev_open(const struct vdev_ops *ops, uint64_t memory)
+{
+	struct vdev *dev = vdev_open_bare(ops);
+
+	vdev_own(dev, memory);
 	return dev;
+}
+
+void vdev_kernel_thread(struct vdev *dev)
+{
+#ifdef VHOST_SET_FORK_FROM_OWNER
+	uint8_t mode = VHOST_FORK_OWNER_KTHREAD;
+
+	if (ioctl(dev->fd, VHOST_SET_FORK_FROM_OWNER, &mode))
+		skip("this kernel has no kernel threads for vhost: %m");
+#else
+	(void)dev;
+	skip("the headers do not know VHOST_SET_FORK_FROM_OWNER");
+#endif
 }
 
 int vdev_set_features(struct vdev *dev, uint64_t features)

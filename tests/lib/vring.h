@@ -96,6 +96,10 @@ struct seg {
  */
 struct vdev *vdev_open(const struct vdev_ops *ops, uint64_t memory);
 struct vdev *vdev_open_bare(const struct vdev_ops *ops);
+/* What vdev_open does with one opened bare. */
+void vdev_own(struct vdev *dev, uint64_t memory);
+/* A kernel thread in the place of the owner's as worker; before vdev_own. */
+void vdev_kernel_thread(struct vdev *dev);
 void vdev_negotiate(struct vdev *dev, uint64_t features);
 int vdev_set_features(struct vdev *dev, uint64_t features);
 int vdev_set_mem_table(struct vdev *dev);

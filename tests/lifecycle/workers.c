@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VHOST_NEW_WORKER and its kin. */
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/ioctl.h>
 
 #include "load.h"
@@ -109,30 +108,16 @@ TEST_LIMIT(workers_exchanged_under_load, 90)
 /* A kernel thread in the place of the owner's: the device is to act alike. */
 TEST(kernel_thread_as_worker)
 {
-#ifdef VHOST_SET_FORK_FROM_OWNER
-	const char *path = slow_disk(16, 200);
-	struct vdev *dev = vdev_open_bare(&blk_ops);
-	uint8_t mode = VHOST_FORK_OWNER_KTHREAD;
-	struct load l;
+	struct blk blk = blk_start(&(struct blk_setup){
+		.path = slow_disk(16, 200), .kernel_thread = true });
+	struct load l = load_new(blk.vq, 32);
 
-	if (ioctl(dev->fd, VHOST_SET_FORK_FROM_OWNER, &mode))
-		skip("this kernel has no kernel threads for vhost: %m");
-	check_ok(ioctl(dev->fd, VHOST_SET_OWNER));
-	check_ok(ioctl(dev->fd, VHOST_GET_FEATURES, &dev->offered));
-	guest_add(&dev->mem, GUEST_BASE, 16 << 20);
-	vdev_negotiate(dev, BLK_FEATURES);
-	dev->backend_fd = check_ok(open(path, O_RDWR | O_CLOEXEC));
-	l = load_new(vq_new(dev, 0, 128), 32);
-	vdev_start(dev);
-	check_errno(vdev_new_worker(dev), EFAULT);
+	check_errno(vdev_new_worker(blk.dev), EFAULT);
 	loads_put_all(&l, 1, true, 1);
-	vdev_stop(dev);
+	vdev_stop(blk.dev);
 	loads_check_drained(&l, 1);
 	load_finish(&l);
-	check(!dev->ops->attach(dev), "attach: %m");
+	check(!blk.dev->ops->attach(blk.dev), "attach: %m");
 	loads_put_all(&l, 1, false, 0);
 	load_finish(&l);
-#else
-	skip("the headers do not know VHOST_SET_FORK_FROM_OWNER");
-#endif
 }

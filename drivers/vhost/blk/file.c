@@ -5,7 +5,8 @@
  * must wait for it, hold up the vq's worker. Requests come here with their data in
  * the same bios that a block device is sent, which only serve as tables of pages.
  *
- * What a file system does only synchronously goes to a workqueue.
+ * What a file system does only synchronously goes to a workqueue, at the cost of the
+ * owner's control groups all the same.
  */
 #include <linux/fs.h>
 #include <linux/falloc.h>
@@ -121,9 +122,8 @@ static int vhost_blk_file_range(struct file *file, enum vhost_blk_op op,
 			     (loff_t)range->sectors << SECTOR_SHIFT);
 }
 
-static void vhost_blk_file_work(struct work_struct *work)
+static void vhost_blk_file_sync(struct vhost_blk_req *req)
 {
-	struct vhost_blk_req *req = container_of(work, struct vhost_blk_req, work);
 	struct vhost_blk_backend *backend = vhost_blk_req_backend(req);
 	struct vhost_blk_range *range;
 	enum vhost_blk_op op;
@@ -141,5 +141,5 @@ static void vhost_blk_file_work(struct work_struct *work)
 
 void vhost_blk_file_queue(struct vhost_blk_req *req)
 {
-	vhost_blk_queue_work(req, vhost_blk_file_work);
+	vhost_blk_queue_work(req, vhost_blk_file_sync);
 }

@@ -10,20 +10,17 @@ static struct miscdevice vhost_blk_misc = {
 	.fops = &vhost_blk_fops,
 };
 
-struct workqueue_struct *vhost_blk_wq;
-
 static int __init vhost_blk_init(void)
 {
-	int r;
+	int r = vhost_blk_work_init();
 
-	vhost_blk_wq = alloc_workqueue("vhost_blk", WQ_UNBOUND, 0);
-	if (!vhost_blk_wq)
-		return -ENOMEM;
+	if (r)
+		return r;
 	vhost_blk_stats_init();
 	r = misc_register(&vhost_blk_misc);
 	if (r) {
 		vhost_blk_stats_exit();
-		destroy_workqueue(vhost_blk_wq);
+		vhost_blk_work_exit();
 	}
 	return r;
 }
@@ -33,7 +30,7 @@ static void __exit vhost_blk_exit(void)
 {
 	misc_deregister(&vhost_blk_misc);
 	vhost_blk_stats_exit();
-	destroy_workqueue(vhost_blk_wq);
+	vhost_blk_work_exit();
 }
 module_exit(vhost_blk_exit);
 

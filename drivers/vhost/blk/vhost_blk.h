@@ -113,7 +113,10 @@ enum vhost_blk_pages {
  * @pages: what the bios hold
  * @ranges: of a DISCARD, WRITE_ZEROES, SECURE_ERASE, else NULL
  * @report: of a ZONE_REPORT, else NULL
- * @work: what is only done synchronously
+ * @work: does what is only done synchronously
+ * @sync: what that is
+ * @io_group: the cgroup that pays for its I/O
+ * @memory_group: that which pays for its memory
  * @bio: the embedded bio, for what needs no more than @vecs
  * @vecs: its table
  */
@@ -135,6 +138,9 @@ struct vhost_blk_req {
 	struct vhost_blk_ranges *ranges;
 	struct virtio_blk_zone_report *report;
 	struct work_struct work;
+	void (*sync)(struct vhost_blk_req *req);
+	struct cgroup_subsys_state *io_group;
+	struct mem_cgroup *memory_group;
 	struct vhost_blk_bio bio;
 	struct bio_vec vecs[VHOST_BLK_INLINE_VECS];
 };
@@ -217,15 +223,6 @@ static inline struct vhost_blk_vq *to_vhost_blk_vq(struct vstor_vq *svq)
 static inline struct vhost_blk_backend *vhost_blk_req_backend(struct vhost_blk_req *req)
 {
 	return vhost_vq_get_backend(&req->cmd.svq->vq);
-}
-
-/* main.c: for what sleeps on the device; the request's @work does it. */
-extern struct workqueue_struct *vhost_blk_wq;
-
-static inline void vhost_blk_queue_work(struct vhost_blk_req *req, work_func_t fn)
-{
-	INIT_WORK(&req->work, fn);
-	queue_work(vhost_blk_wq, &req->work);
 }
 
 /* ioctl.c */
@@ -333,6 +330,13 @@ void vhost_blk_file_limits(const struct vhost_blk_backend *backend,
 void vhost_blk_file_submit(struct vhost_blk_backend *backend, struct vhost_blk_bio *bio);
 /* Does vhost_blk_round(), then vstor_cmd_done(). */
 void vhost_blk_file_queue(struct vhost_blk_req *req);
+
+/* work.c: for what sleeps on the backend */
+
+int vhost_blk_work_init(void);
+void vhost_blk_work_exit(void);
+/* @sync, which may sleep, ends in vstor_cmd_done(). In the owner's mm. */
+void vhost_blk_queue_work(struct vhost_blk_req *req, void (*sync)(struct vhost_blk_req *req));
 
 /* stats.c */
 

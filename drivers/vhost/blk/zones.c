@@ -87,10 +87,8 @@ static int vhost_blk_zone_must_be_conventional(struct blk_zone *zone, unsigned i
 }
 
 /* The bios are there; they are sent, or not. */
-static void vhost_blk_crossing_work(struct work_struct *work)
+static void vhost_blk_crossing_sync(struct vhost_blk_req *req)
 {
-	struct vhost_blk_req *req = container_of(work, struct vhost_blk_req, work);
-
 	if (vhost_blk_ask_zones(req, vhost_blk_zone_must_be_conventional))
 		req->status = VIRTIO_BLK_S_IOERR;
 	if (req->status == VIRTIO_BLK_S_OK)
@@ -101,7 +99,7 @@ static void vhost_blk_crossing_work(struct work_struct *work)
 
 void vhost_blk_send_crossing(struct vhost_blk_req *req)
 {
-	vhost_blk_queue_work(req, vhost_blk_crossing_work);
+	vhost_blk_queue_work(req, vhost_blk_crossing_sync);
 }
 
 static int vhost_blk_zone_judge(struct blk_zone *zone, unsigned int idx, void *data)
@@ -117,10 +115,8 @@ static int vhost_blk_zone_judge(struct blk_zone *zone, unsigned int idx, void *d
 	return 0;
 }
 
-static void vhost_blk_failed_work(struct work_struct *work)
+static void vhost_blk_failed_sync(struct vhost_blk_req *req)
 {
-	struct vhost_blk_req *req = container_of(work, struct vhost_blk_req, work);
-
 	/* Where the device does not answer the request stays as failed as it is. */
 	vhost_blk_ask_zones(req, vhost_blk_zone_judge);
 	vstor_cmd_done(&req->cmd);
@@ -141,7 +137,7 @@ bool vhost_blk_zones_go_on(struct vhost_blk_req *req)
 		return false;
 	default:
 		req->status = vhost_blk_status(req->bio_status);
-		vhost_blk_queue_work(req, vhost_blk_failed_work);
+		vhost_blk_queue_work(req, vhost_blk_failed_sync);
 		return true;
 	}
 }
@@ -219,9 +215,8 @@ static int vhost_blk_report_zone(struct blk_zone *zone, unsigned int idx, void *
 	return 0;
 }
 
-static void vhost_blk_report_work(struct work_struct *work)
+static void vhost_blk_report_sync(struct vhost_blk_req *req)
 {
-	struct vhost_blk_req *req = container_of(work, struct vhost_blk_req, work);
 	struct virtio_blk_zone_report *report = req->report;
 	unsigned int room = (req->command.bytes - sizeof(*report)) / sizeof(report->zones[0]);
 	int zones;
@@ -250,7 +245,7 @@ int vhost_blk_submit_report(struct vhost_blk_req *req, const struct iovec *iov,
 		vstor_cmd_done(&req->cmd);
 		return 0;
 	}
-	vhost_blk_queue_work(req, vhost_blk_report_work);
+	vhost_blk_queue_work(req, vhost_blk_report_sync);
 	return 0;
 }
 
