@@ -199,7 +199,7 @@ bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req, u32 b
 	return true;
 }
 
-/* Builds all bios of the request. -EAGAIN: not now, nothing is left of it. */
+/* Builds all bios of the request. -EAGAIN: not now, and nothing was done. */
 static int vhost_blk_build(struct vhost_blk_fill *fill, const struct iovec *iov,
 			   unsigned int segs, size_t skip, bool bounce)
 {
@@ -219,7 +219,8 @@ static int vhost_blk_build(struct vhost_blk_fill *fill, const struct iovec *iov,
 		r = vhost_blk_fill_bounce(fill, iov, segs, skip, len);
 	else if (!r)
 		r = vhost_blk_fill_guest(fill, iov, skip, len);
-	return r;
+	/* Pinning knows an EAGAIN as well, by which some has been done. */
+	return r ? -EIO : 0;
 }
 
 /* An append whose buffers do not go into one bio as they lie is bounced. */
