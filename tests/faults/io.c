@@ -4,12 +4,14 @@
  * bios once, one by one. The request is answered, with OK only where that is
  * true, and the next one is as if nothing had been.
  */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "faults.h"
 #include "load.h"
@@ -36,6 +38,8 @@ static const struct request {
 	bool over_dm;
 	bool no_data;	/* the disk forgets it, and is quick at it */
 	bool zoned;
+	bool file;	/* a regular one, whose system fails in the worker too */
+	uint32_t flags;	/* of ranges */
 } requests[] = {
 	{ "write", VIRTIO_BLK_T_OUT, 4 * KIB },
 	{ "read", VIRTIO_BLK_T_IN, 4 * KIB },
@@ -56,13 +60,33 @@ static const struct request {
 	{ "bounced_zone_append", VIRTIO_BLK_T_ZONE_APPEND, 64 * KIB, &bounced, .zoned = true },
 	{ "zone_report", VIRTIO_BLK_T_ZONE_REPORT, 4 * KIB, .zoned = true },
 	{ "zone_reset", VIRTIO_BLK_T_ZONE_RESET, .zoned = true },
+	{ "discard", VIRTIO_BLK_T_DISCARD, 64 * KIB },
+	{ "dm_discard", VIRTIO_BLK_T_DISCARD, 64 * KIB, .over_dm = true },
+	{ "write_zeroes", VIRTIO_BLK_T_WRITE_ZEROES, 2048 * KIB },
+	{ "file_write", VIRTIO_BLK_T_OUT, 64 * KIB, .file = true },
+	{ "file_read", VIRTIO_BLK_T_IN, 64 * KIB, .file = true },
+	{ "file_bounced_read", VIRTIO_BLK_T_IN, 64 * KIB, &bounced, .file = true },
+	{ "file_flush", VIRTIO_BLK_T_FLUSH, .file = true },
+	{ "file_discard", VIRTIO_BLK_T_DISCARD, 64 * KIB, .file = true },
+	{ "file_write_zeroes", VIRTIO_BLK_T_WRITE_ZEROES, 2048 * KIB, .file = true },
+	{ "file_unmap_zeroes", VIRTIO_BLK_T_WRITE_ZEROES, 2048 * KIB, .file = true,
+	  .flags = VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP },
 };
+
+#define FEATURES (BLK_FEATURES | BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES))
+#define RANGES 4
+
+static bool has_ranges(const struct request *r)
+{
+	return r->type == VIRTIO_BLK_T_DISCARD || r->type == VIRTIO_BLK_T_WRITE_ZEROES;
+}
 
 struct tries {
 	const struct request *request;
 	struct blk blk;
 	struct victim worker;
 	unsigned char *data;
+	struct virtio_blk_discard_write_zeroes ranges[RANGES];
 	unsigned int failed;
 };
 
@@ -84,11 +108,27 @@ static struct blk_io io_of(const struct tries *t)
 	if (r->type == VIRTIO_BLK_T_OUT || r->type == VIRTIO_BLK_T_ZONE_APPEND) {
 		io.out = t->data;
 		io.out_len = r->bytes;
-		io.in_len = r->type == VIRTIO_BLK_T_ZONE_APPEND ? 8 : 0;
+		if (r->type == VIRTIO_BLK_T_ZONE_APPEND)
+			io.in_len = 8;
+	} else if (has_ranges(r)) {
+		io.out = t->ranges;
+		io.out_len = sizeof(t->ranges);
 	} else {
 		io.in_len = r->bytes;
 	}
 	return io;
+}
+
+/* What the ranges name was zeroed, and not only said to be. */
+static void check_zeroed(struct tries *t)
+{
+	unsigned char *got = malloc(t->request->bytes), *want = calloc(1, t->request->bytes);
+
+	device_read(t->blk.path, AT_SECTOR * SECTOR, got, t->request->bytes);
+	check_same(got, want, t->request->bytes, "the disk");
+	device_write(t->blk.path, AT_SECTOR * SECTOR, t->data, t->request->bytes);
+	free(got);
+	free(want);
 }
 
 static void check_answer(struct tries *t, const struct blk_req *req, unsigned int n, bool met)
@@ -96,6 +136,8 @@ static void check_answer(struct tries *t, const struct blk_req *req, unsigned in
 	if (req->status == VIRTIO_BLK_S_OK) {
 		if (t->request->type == VIRTIO_BLK_T_IN && !t->request->no_data)
 			check_same(req->in, t->data, t->request->bytes, "a read");
+		if (has_ranges(t->request))
+			check_zeroed(t);
 		return;
 	}
 	check(req->status == VIRTIO_BLK_S_IOERR, "fault %u: status %u", n, req->status);
@@ -138,12 +180,30 @@ static void check_written(struct tries *t)
 	free(got);
 }
 
+/* Without a name, so that it goes with the test. */
+static const char *file_new(void)
+{
+	static char path[64];
+	int fd = check_ok(memfd_create("vst", MFD_CLOEXEC));
+
+	check_ok(ftruncate(fd, 16 << 20));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return path;
+}
+
 static const char *disk_of(const struct request *r)
 {
-	const char *lower = nullb_new(&(struct nullb){ .discards_data = r->no_data,
-		.attributes = r->zoned ? "zoned=1 zone_size=8" : NULL });
+	const char *lower, *attributes = NULL;
 	char table[100];
 
+	if (r->file)
+		return file_new();
+	if (r->zoned)
+		attributes = "zoned=1 zone_size=8";
+	else if (r->type == VIRTIO_BLK_T_DISCARD)
+		attributes = "discard=1";
+	lower = nullb_new(&(struct nullb){
+		.discards_data = r->no_data, .attributes = attributes });
 	faults_on_disk(lower);
 	if (!r->over_dm)
 		return lower;
@@ -156,14 +216,22 @@ static struct tries start(const struct request *r)
 {
 	struct tries t = { .request = r };
 
-	t.blk = blk_start(&(struct blk_setup){ .path = disk_of(r), .memory = 64 << 20,
-		.features = r->zoned ? BLK_FEATURES | BIT(VIRTIO_BLK_F_ZONED) : 0 });
-	faults_on_disk(t.blk.path);
+	t.blk = blk_start(&(struct blk_setup){
+		.path = disk_of(r), .memory = 64 << 20,
+		.features = r->zoned ? BLK_FEATURES | BIT(VIRTIO_BLK_F_ZONED) : FEATURES });
+	if (!r->file)
+		faults_on_disk(t.blk.path);
 	t.worker = victim_worker();
 	t.data = malloc(r->bytes + 1);
 	fill(t.data, r->bytes, 1);
-	if (r->type == VIRTIO_BLK_T_IN)
+	if (r->type == VIRTIO_BLK_T_IN || has_ranges(r))
 		device_write(t.blk.path, AT_SECTOR * SECTOR, t.data, r->bytes);
+	for (unsigned int i = 0; i < RANGES; i++)
+		t.ranges[i] = (struct virtio_blk_discard_write_zeroes){
+			.sector = htole64(AT_SECTOR + i * (r->bytes / RANGES / SECTOR)),
+			.num_sectors = htole32(r->bytes / RANGES / SECTOR),
+			.flags = htole32(r->flags),
+		};
 	return t;
 }
 
