@@ -45,6 +45,8 @@ testbed_guest()
 	vm_cmdline+=" testbed.level=l2 testbed.lower=root testbed.timeout=$timeout"
 	# Every character on the serial line is an exit through two machines.
 	vm_cmdline+=" loglevel=5 rcupdate.rcu_expedited=1"
+	# What L1 may lose of its interrupts its guest may lose as well: see vm-init.
+	! grep -qw testbed.heartbeat=1 /proc/cmdline || vm_cmdline+=" testbed.heartbeat=1"
 	vm_command "${guest_command[@]}"
 	vm_args+=("${guest_qemu[@]}")
 	[ "${GUEST_BOOT-}" = disk ] || vm_boot_kernel
