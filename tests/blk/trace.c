@@ -63,6 +63,7 @@ TEST(read_is_traced_from_ring_to_ring)
 
 	trace_start();
 	blk_read(blk.vq, 8, data, sizeof(data));
+	vq_settle(blk.vq);
 	at = trace_read();
 	at = must_follow(at, "vhost_blk_intake:", "vq=0 head=0 read sector=8 bytes=4096 status=0");
 	at = must_follow(at, "vhost_blk_submit:", "vq=0 head=0 bios=1 bounced=0");

@@ -209,6 +209,11 @@ unsigned int vq_get_base(struct vq *vq)
 	return s.num;
 }
 
+void vq_settle(struct vq *vq)
+{
+	vq_get_base(vq);
+}
+
 int vq_set_num(struct vq *vq, unsigned int num)
 {
 	struct vhost_vring_state s = { .index = vq->index, .num = num };

@@ -116,6 +116,11 @@ int vq_attach_worker(struct vq *vq, int worker);
 struct vq *vq_new(struct vdev *dev, unsigned int index, unsigned int num);
 void vq_set_base(struct vq *vq, uint16_t index);
 unsigned int vq_get_base(struct vq *vq);
+/*
+ * Waits for what the worker is at: what is told of used entries is counted and
+ * traced after the driver can see them, under the mutex that this takes too.
+ */
+void vq_settle(struct vq *vq);
 int vq_set_num(struct vq *vq, unsigned int num);
 int vq_set_addr(struct vq *vq);
 int vq_set_file(struct vq *vq, unsigned long request, int fd);
