@@ -154,6 +154,11 @@ static struct tap_test *find(const char *name, const void **variant)
 	return NULL;
 }
 
+bool on_debug_kernel(void)
+{
+	return !access("/proc/lockdep", F_OK);
+}
+
 unsigned int patience(unsigned int ms)
 {
 	static unsigned int slowness;

@@ -134,6 +134,12 @@ void sleep_ms(unsigned int ms);
 int tap_main(int argc, char **argv);
 
 /*
+ * Does the kernel check its locks? What is not ours fails there now and then, and
+ * lockdep tells of one such thing only, and of nothing after that.
+ */
+bool on_debug_kernel(void);
+
+/*
  * How long to wait for what must come: the time that will do on a usual machine,
  * times TEST_SLOWNESS from the environment.
  */

@@ -19,7 +19,8 @@
 
 #define QUEUES 4
 #define MEMORY (16ull << 20)
-#define DELAY_MS 700
+/* What is sent must still be under way when its owner is gone. */
+#define DELAY_MS patience(700)
 
 /* How long after the I/O's end all must be gone. */
 #define GONE_MS 4000

@@ -235,6 +235,13 @@ static const char *late_nvme(unsigned int mb)
 	return nvmet_new(late_dm(mb));
 }
 
+static const char *late_namespace(unsigned int mb)
+{
+	if (on_debug_kernel())
+		skip("the kernel's nvmet takes a mutex where nvme-loop must not sleep");
+	return late_nvme(mb);
+}
+
 static void disable_namespace(const char *path, unsigned int mb)
 {
 	(void)path, (void)mb;
@@ -263,7 +270,7 @@ static const struct vanishing {
 } vanishings[] = {
 	{ "dm_error_table", late_dm, load_error_table },
 	{ "null_blk_without_power", late_nullb, power_off },
-	{ "nvme_namespace_disabled", late_nvme, disable_namespace },
+	{ "nvme_namespace_disabled", late_namespace, disable_namespace },
 	{ "nvme_disconnected", late_nvme, disconnect },
 	{ "scsi_deleted", scsi_debug_new, delete_scsi },
 };
