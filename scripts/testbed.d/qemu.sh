@@ -7,7 +7,7 @@ qemu_find()
 	local patches=("$top"/qemu-patches/10.0/*.patch)
 
 	[ -e "${patches[0]}" ] || die "this checkout has no qemu-patches/10.0/*.patch"
-	qemu_key=$(key_of "${patches[@]}" "$here"/build-qemu -- "$root_key")
+	qemu_key=$(key_of "${patches[@]}" "$here"/{build-qemu,tcg/*.patch} -- "$root_key")
 	qemu=$cache/qemu-$qemu_key
 }
 

@@ -89,7 +89,7 @@ run_accel()
 	[ "$accel,$run_icount" != tcg, ] || vm_cmdline+=" testbed.heartbeat=1"
 }
 
-# QEMU is the root's own, the same on every host, whatever that has.
+# QEMU is our own, the same on every host, whatever that has.
 run_l1()
 {
 	local dir index seen=/project/build/testbed status=0
@@ -120,7 +120,7 @@ run_l1()
 	vm_command "$@"
 	mkdir -p "$build/out"
 	vm_boot_kernel
-	in_root_command /usr/bin/qemu-system-x86_64
+	in_root_command "/cache/${qemu##*/}/usr/local/bin/qemu-system-x86_64"
 	vm_run_booted "$run_timeout" "${in_root[@]}" || status=$?
 	run_keep
 	return "$status"
