@@ -17,6 +17,9 @@
 #define LOAD_SEGMENT (128u * 1024)
 #define LOAD_SEGMENTS 300
 
+/* Of a slow disk whose requests must still be under way when a test does its worst. */
+#define SLOW_DISK_MS patience(700)
+
 struct load_slot {
 	uint64_t gpa;		/* of the data; header and status lie at meta */
 	uint64_t meta;

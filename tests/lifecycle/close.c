@@ -19,8 +19,6 @@
 
 #define QUEUES 4
 #define MEMORY (16ull << 20)
-/* What is sent must still be under way when its owner is gone. */
-#define DELAY_MS patience(700)
 
 /* How long after the I/O's end all must be gone. */
 #define GONE_MS 4000
@@ -128,9 +126,9 @@ static void check_over(const char *path, const struct owner *o, void *memory, lo
 	struct snapshot s;
 	struct blk blk;
 
-	check_released(pins, DELAY_MS + GONE_MS);
+	check_released(pins, SLOW_DISK_MS + GONE_MS);
 	s = snapshot_take(memory, MEMORY);
-	snapshot_check(&s, DELAY_MS, "the guest's memory after the end");
+	snapshot_check(&s, SLOW_DISK_MS, "the guest's memory after the end");
 	blk = start_on(path, o, memory);
 	close(blk.dev->fd);
 	check_released(pins, GONE_MS);
@@ -140,7 +138,7 @@ static void check_over(const char *path, const struct owner *o, void *memory, lo
 
 TEST_V(close_with_io_in_flight, owners)
 {
-	const char *path = slow_disk(16, DELAY_MS);
+	const char *path = slow_disk(16, SLOW_DISK_MS);
 	void *memory = shared_memory();
 	struct snapshot s;
 	struct blk blk;
@@ -157,7 +155,7 @@ TEST_V(close_with_io_in_flight, owners)
 	s = snapshot_take(memory, MEMORY);
 	for (unsigned int i = 0; i < v->queues; i++)
 		check_eq(vq_used_idx(blk.dev->vqs[i]), 32);
-	snapshot_check(&s, DELAY_MS, "the guest's memory after close");
+	snapshot_check(&s, SLOW_DISK_MS, "the guest's memory after close");
 	close(blk.fd);
 	check_dm_is_free(path);
 }
@@ -171,7 +169,7 @@ static void wait_to_be_killed(const char *path, const struct owner *o, void *mem
 
 TEST_V(killed_owner, owners)
 {
-	const char *path = slow_disk(16, DELAY_MS);
+	const char *path = slow_disk(16, SLOW_DISK_MS);
 	void *memory = shared_memory();
 	long pins;
 	pid_t pid;
@@ -244,7 +242,7 @@ static const struct owner heirs[] = {
 /* The owner is killed, and the heir @late_ms later: what he holds is not his memory. */
 static void heir_closes(const struct owner *o, unsigned int late_ms)
 {
-	const char *path = slow_disk(16, DELAY_MS);
+	const char *path = slow_disk(16, SLOW_DISK_MS);
 	void *memory = shared_memory();
 	pid_t owner, heir;
 	long pins;
@@ -269,7 +267,7 @@ TEST_V(inherited_device_closed_by_another, heirs)
 /* The same, when the I/O has ended long before the last close. */
 TEST_V(inherited_device_closed_late, heirs)
 {
-	heir_closes(v, DELAY_MS + 300);
+	heir_closes(v, SLOW_DISK_MS + 300);
 }
 
 /* Where the heir tells that it found nothing wrong. */
@@ -288,7 +286,7 @@ static void leave_to_watcher(const char *path, const struct owner *o, void *memo
 	close(ready);
 	while (getppid() == owner)
 		sleep_ms(10);
-	sleep_ms(DELAY_MS + 300);
+	sleep_ms(SLOW_DISK_MS + 300);
 	close(blk.dev->fd);
 	for (unsigned int i = 0; i < o->queues; i++)
 		check_eq(vq_used_idx(blk.dev->vqs[i]), 0);
@@ -297,7 +295,7 @@ static void leave_to_watcher(const char *path, const struct owner *o, void *memo
 
 TEST_V(heir_that_closes_gets_no_answers, heirs)
 {
-	const char *path = slow_disk(16, DELAY_MS);
+	const char *path = slow_disk(16, SLOW_DISK_MS);
 	unsigned char *memory = shared_memory();
 	pid_t owner;
 	long pins;
@@ -307,7 +305,7 @@ TEST_V(heir_that_closes_gets_no_answers, heirs)
 	owner = child(leave_to_watcher, path, v, memory);
 	kill(owner, SIGKILL);
 	reap(owner, SIGKILL);
-	check_released(pins, 2 * DELAY_MS + GONE_MS);
+	check_released(pins, 2 * SLOW_DISK_MS + GONE_MS);
 	for (int i = 0; !memory[VERDICT]; i++) {
 		check(i < 50, "the heir found used entries");
 		sleep_ms(20);
@@ -318,7 +316,7 @@ TEST_V(heir_that_closes_gets_no_answers, heirs)
 /* The heir lets go first: nothing happens to the owner's device. */
 TEST(inherited_device_closed_by_the_heir_first)
 {
-	struct blk blk = load_start(slow_disk(16, DELAY_MS), 1);
+	struct blk blk = load_start(slow_disk(16, SLOW_DISK_MS), 1);
 	struct load l = load_new(blk.vq, 16);
 	pid_t heir;
 
@@ -353,7 +351,7 @@ static const struct owner execs[] = {
 /* An owner that becomes another program loses its memory, and its workers. */
 TEST_V(owner_executes_a_program, execs)
 {
-	const char *path = slow_disk(16, DELAY_MS);
+	const char *path = slow_disk(16, SLOW_DISK_MS);
 	void *memory = shared_memory();
 	long pins;
 	pid_t pid;
@@ -362,7 +360,7 @@ TEST_V(owner_executes_a_program, execs)
 	pins = pages_pinned();
 	pid = child(exec_away, path, v, memory);
 	if (v->cloexec)
-		check_released(pins, DELAY_MS + GONE_MS);
+		check_released(pins, SLOW_DISK_MS + GONE_MS);
 	else
 		check_eq(module_users(), 1);
 	sleep_ms(300);

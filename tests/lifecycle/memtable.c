@@ -10,7 +10,6 @@
 
 #define DATA_GPA 0x80000000ull
 #define DATA_SIZE (4ull << 20)
-#define DELAY_MS 700
 
 struct scene {
 	struct blk blk;
@@ -25,7 +24,7 @@ static struct scene scene_start(unsigned int n, unsigned int offset)
 {
 	struct scene s = { .lower = nullb_new(&(struct nullb){}) };
 
-	s.blk = blk_prepare(&(struct blk_setup){ .path = slow_disk_over(s.lower, DELAY_MS) });
+	s.blk = blk_prepare(&(struct blk_setup){ .path = slow_disk_over(s.lower, SLOW_DISK_MS) });
 	guest_add(s.blk.mem, DATA_GPA, DATA_SIZE);
 	s.data = &s.blk.mem->region[1];
 	vdev_start(s.blk.dev);
@@ -57,7 +56,7 @@ TEST(old_memory_untouched_after_set_mem_table)
 	check_ok(vdev_set_mem_table(s.blk.dev));
 	snapshot = snapshot_take(old, DATA_SIZE);
 	loads_check_drained(&s.load, 1);
-	snapshot_check(&snapshot, DELAY_MS + 200, "the old memory");
+	snapshot_check(&snapshot, SLOW_DISK_MS + 200, "the old memory");
 	/* What was read before lies there, and nowhere else. */
 	memcpy(s.data->hva, old, DATA_SIZE);
 	check(!munmap(old, DATA_SIZE), "munmap: %m");

@@ -7,7 +7,6 @@
 #include "tap.h"
 
 #define QUEUES 4
-#define DELAY_MS 700
 
 static const struct {
 	const char *name;
@@ -38,7 +37,7 @@ static void stop_under(struct blk *blk, struct load *l, unsigned int n, bool wri
 	vdev_stop(blk->dev);
 	s = memory_of(blk);
 	loads_check_drained(l, n);
-	snapshot_check(&s, DELAY_MS + 200, "the guest's memory after the stop");
+	snapshot_check(&s, SLOW_DISK_MS + 200, "the guest's memory after the stop");
 	loads_finish(l, n);
 }
 
@@ -53,7 +52,7 @@ TEST_V(stop_waits_for_what_is_in_flight, queues)
 	vdev_stop(blk.dev);
 	close(blk.fd);
 	check_dm_is_free(path);
-	path = slow_disk_over(lower, DELAY_MS);
+	path = slow_disk_over(lower, SLOW_DISK_MS);
 	blk.dev->backend_fd = blk.fd = check_ok(open(path, O_RDWR | O_CLOEXEC));
 	check(!blk.dev->ops->attach(blk.dev), "attach: %m");
 	stop_under(&blk, l, v->queues, false);
