@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,18 +13,8 @@
 #include "tap.h"
 
 #define FEATURES (BLK_FEATURES | BIT(VIRTIO_BLK_F_DISCARD))
-#define FILE_BYTES (8u << 20)
-
-/* A file without a name, so that it goes with the test. */
-static const char *file_new(void)
-{
-	static char path[64];
-	int fd = check_ok(memfd_create("vst", MFD_CLOEXEC));
-
-	check_ok(ftruncate(fd, FILE_BYTES));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return path;
-}
+#define FILE_MB 8u
+#define FILE_BYTES (FILE_MB << 20)
 
 static off_t blocks(const struct blk *blk)
 {
@@ -37,7 +26,7 @@ static off_t blocks(const struct blk *blk)
 
 TEST(data_is_in_the_file)
 {
-	struct blk blk = blk_start(&(struct blk_setup){ .path = file_new() });
+	struct blk blk = blk_start(&(struct blk_setup){ .path = file_new(FILE_MB) });
 	unsigned char data[9 * SECTOR], got[9 * SECTOR];
 
 	fill(data, sizeof(data), 1);
@@ -55,7 +44,7 @@ TEST(discard_gives_blocks_back)
 {
 	const struct virtio_blk_discard_write_zeroes range = { .sector = 8, .num_sectors = 2048 };
 	struct blk blk = blk_start(&(struct blk_setup){
-		.path = file_new(), .features = FEATURES });
+		.path = file_new(FILE_MB), .features = FEATURES });
 	static unsigned char data[1 << 20];
 	off_t before;
 
@@ -70,7 +59,7 @@ TEST(discard_gives_blocks_back)
 
 TEST(growth_is_told_and_a_cut_is_an_error)
 {
-	struct blk blk = blk_start(&(struct blk_setup){ .path = file_new() });
+	struct blk blk = blk_start(&(struct blk_setup){ .path = file_new(FILE_MB) });
 	int call = check_ok(eventfd(0, EFD_NONBLOCK));
 	unsigned char data[SECTOR] = { 1 };
 
@@ -90,7 +79,7 @@ TEST(growth_is_told_and_a_cut_is_an_error)
 /* Writes of one opened for appending would all go to its end. */
 TEST(file_for_appending_rejected)
 {
-	struct blk blk = blk_prepare(&(struct blk_setup){ .path = file_new() });
+	struct blk blk = blk_prepare(&(struct blk_setup){ .path = file_new(FILE_MB) });
 	int append = check_ok(open(blk.path, O_RDWR | O_APPEND | O_CLOEXEC));
 	struct vhost_blk_config config;
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "faults.h"
 #include "load.h"
@@ -180,24 +179,13 @@ static void check_written(struct tries *t)
 	free(got);
 }
 
-/* Without a name, so that it goes with the test. */
-static const char *file_new(void)
-{
-	static char path[64];
-	int fd = check_ok(memfd_create("vst", MFD_CLOEXEC));
-
-	check_ok(ftruncate(fd, 16 << 20));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return path;
-}
-
 static const char *disk_of(const struct request *r)
 {
 	const char *lower, *attributes = NULL;
 	char table[100];
 
 	if (r->file)
-		return file_new();
+		return file_new(16);
 	if (r->zoned)
 		attributes = "zoned=1 zone_size=8";
 	else if (r->type == VIRTIO_BLK_T_DISCARD)

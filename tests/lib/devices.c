@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +100,16 @@ static void quiet_faults(const char *nullb)
 		if (!access(dir, F_OK))
 			put_attribute(dir, "verbose", "0");
 	}
+}
+
+const char *file_new(unsigned int mb)
+{
+	int fd = check_ok(memfd_create("vst", MFD_CLOEXEC));
+	char *path;
+
+	check_ok(ftruncate(fd, (off_t)mb << 20));
+	check(asprintf(&path, "/proc/self/fd/%d", fd) > 0, "out of memory");
+	return path;
 }
 
 const char *nullb_new(const struct nullb *opts)

@@ -27,6 +27,9 @@ const char *nullb_new(const struct nullb *opts);
  */
 const char *loop_new(unsigned int mb, unsigned int blocksize);
 
+/* A regular file instead: without a name, so that it goes with the test. */
+const char *file_new(unsigned int mb);
+
 /* Makes a device-mapper device of a table (lines), returns its path. */
 const char *dm_new(const char *table);
 
