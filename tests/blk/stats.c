@@ -48,6 +48,7 @@ TEST(requests_and_bytes_are_counted)
 	blk_expect(blk.vq, &(struct blk_io){ .type = 12345 }, VIRTIO_BLK_S_UNSUPP);
 	blk_expect(blk.vq, &(struct blk_io){ .in_len = 512, .sector = 1ull << 40 },
 		   VIRTIO_BLK_S_IOERR);
+	vq_settle(blk.vq);
 
 	check_eq(stat_of("write", 1), 1);
 	check_eq(stat_of("write", 2), 8192);
@@ -66,19 +67,31 @@ TEST(requests_and_bytes_are_counted)
 	check_eq(stat_sum("latency", 1, LATENCY_BUCKETS), 9);
 }
 
+/* The worker may take the request as it looks once more, before it sees the kick. */
+static void flush_until_kick_is_counted(struct vq *vq)
+{
+	unsigned long long kicks = stat_of("kicks", 1);
+	uint64_t end = now_ms() + VQ_WAIT_MS;
+
+	blk_expect(vq, &flush, VIRTIO_BLK_S_OK);
+	for (; stat_of("kicks", 1) == kicks; sleep_ms(1))
+		check(now_ms() < end, "still %llu kicks", kicks);
+}
+
 /* One at a time: each is a batch, and each interrupt a signal. */
 TEST(kicks_signals_and_batches_are_counted)
 {
 	struct blk blk = blk_start(&(struct blk_setup){});
-	unsigned long long kicks = stat_of("kicks", 1);
+	unsigned long long signals;
 
+	/* A vq is shown from its first kick on. */
+	blk_expect(blk.vq, &flush, VIRTIO_BLK_S_OK);
 	for (unsigned int i = 0; i < 5; i++)
-		blk_expect(blk.vq, &flush, VIRTIO_BLK_S_OK);
+		flush_until_kick_is_counted(blk.vq);
 	vq_settle(blk.vq);
-	check_eq(stat_of("signals", 1), 5);
-	check_eq(stat_of("taken", 1), 5);
-	check_eq(stat_of("pushed", 1), 5);
-	check(stat_of("kicks", 1) >= kicks + 5, "%llu kicks", stat_of("kicks", 1) - kicks);
+	check_eq(stat_of("signals", 1), 6);
+	check_eq(stat_of("taken", 1), 6);
+	check_eq(stat_of("pushed", 1), 6);
 	check(stat_of("worker", 1) > 0, "no worker");
 
 	blk_batch(blk.vq, &flush, 20);
@@ -87,10 +100,10 @@ TEST(kicks_signals_and_batches_are_counted)
 
 	vq_put_avail_flags(blk.vq, VRING_AVAIL_F_NO_INTERRUPT);
 	blk.vq->no_interrupt = true;
-	kicks = stat_of("signals", 1);
+	signals = stat_of("signals", 1);
 	blk_expect(blk.vq, &flush, VIRTIO_BLK_S_OK);
 	vq_settle(blk.vq);
-	check_eq(stat_of("signals", 1), kicks);
+	check_eq(stat_of("signals", 1), signals);
 }
 
 TEST(broken_queue_is_counted)
