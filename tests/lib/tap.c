@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -172,14 +174,11 @@ unsigned int patience(unsigned int ms)
 /* Waits for the child's end, up to a time; false if it lives on. */
 static bool ended(pid_t pid, int *status, unsigned int ms)
 {
-	uint64_t end = now_ms() + patience(ms);
+	struct pollfd child = { .fd = syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+	int ready = poll(&child, 1, patience(ms));
 
-	do {
-		if (waitpid(pid, status, WNOHANG) == pid)
-			return true;
-		sleep_ms(5);
-	} while (now_ms() < end);
-	return false;
+	close(child.fd);
+	return ready == 1 && waitpid(pid, status, WNOHANG) == pid;
 }
 
 static int verdict(const struct tap_test *t, pid_t pid)
