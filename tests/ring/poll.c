@@ -132,16 +132,6 @@ TEST_V(polling_ends_with_its_budget, modes)
 	vq_get(blk.vq);
 }
 
-TEST_V(polling_switched_off_asks_for_kicks, modes)
-{
-	struct blk blk = start(v, 1, FOREVER);
-
-	send_kicked(blk.vq);
-	send_silently(blk.vq);
-	set_poll(blk.vq, 0);
-	wait_asleep(blk.vq);
-}
-
 /* Nanoseconds of CPU time that the device's workers have had. */
 static unsigned long long worker_time(void)
 {
@@ -175,6 +165,27 @@ static unsigned long long worker_time(void)
 	closedir(dir);
 	check(found, "there is no worker called %s", name);
 	return total;
+}
+
+/* At once, not only with the next request. */
+TEST_V(polling_switched_off_ends, modes)
+{
+	struct blk blk = start(v, 1, FOREVER);
+	uint64_t end = now_ms() + VQ_WAIT_MS;
+	unsigned long long from;
+
+	send_kicked(blk.vq);
+	send_silently(blk.vq);
+	set_poll(blk.vq, 0);
+	do {
+		check(now_ms() < end, "the worker goes on polling");
+		from = worker_time();
+		sleep_ms(200);
+	} while (worker_time() - from > 10000000);
+	blk_add(blk.vq, &flush);
+	vq_publish(blk.vq);
+	check(vq_kick(blk.vq), "no kick is wanted, and nobody polls");
+	vq_get(blk.vq);
 }
 
 /* Polling costs a CPU, and no more than the budget; who does not poll has none. */

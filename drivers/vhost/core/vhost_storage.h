@@ -105,7 +105,7 @@ struct vstor_ops {
  *	whoever waits in drain.c
  * @number: of its device, and @index of the vq in it; fixed
  * @now: when the present batch was begun, in ns
- * @poll_until: when busy polling gives up, in ns
+ * @active_at: when there last was a command to take or to finish, in ns
  * @stats: see above
  * @stopped: no intake: an ioctl is changing what the worker relies on
  * @broken: no intake until the next start: the guest broke the ring's rules
@@ -121,7 +121,7 @@ struct vstor_vq {
 	unsigned int number;
 	unsigned int index;
 	u64 now;
-	u64 poll_until;
+	u64 active_at;
 	struct vstor_stats stats;
 	bool stopped;
 	bool broken;

@@ -63,10 +63,10 @@ static ssize_t vstor_vq_take(struct vstor_vq *svq)
 	return bytes;
 }
 
-/* There was something to do at @now: busy polling has all of its time again. */
-static void vstor_vq_active(struct vstor_vq *svq, u64 now)
+/* Busy polling has its time from the last command on; the ioctl may change it meanwhile. */
+static bool vstor_vq_polls(const struct vstor_vq *svq, u64 now)
 {
-	svq->poll_until = now + (u64)svq->vq.busyloop_timeout * NSEC_PER_USEC;
+	return now < svq->active_at + (u64)svq->vq.busyloop_timeout * NSEC_PER_USEC;
 }
 
 /*
@@ -108,7 +108,7 @@ static bool vstor_vq_intake(struct vstor_vq *svq)
 	taken = vstor_vq_take_all(svq, &ended);
 	if (taken) {
 		vstor_stats_taken(svq, taken);
-		vstor_vq_active(svq, svq->now);
+		svq->active_at = svq->now;
 	}
 	svq->starved = ended == -EAGAIN;
 	return ended == -ENODATA;
@@ -133,7 +133,7 @@ static bool vstor_vq_poll(struct vstor_vq *svq)
 	struct vhost_virtqueue *vq = &svq->vq;
 	u64 now = ktime_get_ns(), slice = now + VSTOR_POLL_SLICE;
 
-	while (now < svq->poll_until) {
+	while (vstor_vq_polls(svq, now)) {
 		if (now >= slice || need_resched() || signal_pending(current) ||
 		    vhost_vq_has_work(vq) || !vhost_vq_avail_empty(vq->dev, vq))
 			return true;
@@ -286,7 +286,7 @@ void vstor_vq_complete(struct vstor_vq *svq)
 	}
 	if (n && !discard)
 		vstor_vq_push(svq, n);
-	vstor_vq_active(svq, now);
+	svq->active_at = now;
 	/* drain.c may wait for the last one; vstor_cmd_done() woke it too early. */
 	if (ended && wq_has_sleeper(&svq->drained))
 		wake_up(&svq->drained);
