@@ -282,6 +282,7 @@ TEST_V_LIMIT(vanished_disk_gives_ioerr, vanishings, 60)
 	struct blk blk = load_start(path, 1);
 	struct load l = load_new(blk.vq, 32);
 	int event = config_call(&blk);
+	bool gone;
 
 	load_put_all(&l, true, 1);
 	v->vanish(path, 16);
@@ -292,10 +293,13 @@ TEST_V_LIMIT(vanished_disk_gives_ioerr, vanishings, 60)
 	}
 	blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_GET_ID, .in_len = 20 },
 		   VIRTIO_BLK_S_OK);
-	if (told_capacity(&blk) != 16 * 2048)
+	gone = told_capacity(&blk) != 16 * 2048;
+	if (gone)
 		check(event_wait(event, CHANGE_MS), "it has no sectors, and no event tells");
 	path = nullb_new(&(struct nullb){});
 	check_ok(blk_set_backend(blk.dev, check_ok(open(path, O_RDWR | O_CLOEXEC))));
+	if (gone)
+		check(event_wait(event, CHANGE_MS), "it has sectors again, and no event tells");
 	load_put_all(&l, true, 2);
 	load_finish(&l);
 	load_check_disk(&l, path);

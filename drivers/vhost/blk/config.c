@@ -160,8 +160,9 @@ void vhost_blk_config_start(struct vhost_blk *blk)
 	if (!vhost_blk_watches(blk))
 		return;
 	capacity = vhost_blk_backend_capacity(blk->backend);
-	if (blk->capacity && blk->capacity != capacity)
+	if (blk->capacity_known && blk->capacity != capacity)
 		eventfd_signal(blk->config_call);
+	blk->capacity_known = true;
 	blk->capacity = capacity;
 	queue_delayed_work(system_power_efficient_wq, &blk->config_work,
 			   VHOST_BLK_WATCH_PERIOD);

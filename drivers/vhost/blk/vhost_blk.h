@@ -194,7 +194,8 @@ struct vhost_blk_vq {
  * @opened: when that was
  * @config_call: signalled when the capacity changes, or NULL; dev.mutex
  * @config_work: looks at the capacity while there are a backend and a call
- * @capacity: what config_work saw last; dev.mutex
+ * @capacity: what was seen last, which may be 0; dev.mutex
+ * @capacity_known: it was seen once; dev.mutex
  */
 struct vhost_blk {
 	struct vhost_dev dev;
@@ -218,6 +219,7 @@ static inline struct vhost_blk_vq *to_vhost_blk_vq(struct vstor_vq *svq)
 {
 	return container_of(svq, struct vhost_blk_vq, svq);
 }
+	bool capacity_known;
 
 /* Fixed while the request is in flight. */
 static inline struct vhost_blk_backend *vhost_blk_req_backend(struct vhost_blk_req *req)
