@@ -133,6 +133,43 @@ TEST_V_LIMIT(stop_of_a_flooded_device_returns, ways, 60)
 		flood_stop(&f[q]);
 }
 
+/*
+ * A file whose file system hangs holds up what its own device has sent to it, and no
+ * other device's: neither what those send nor their stop.
+ */
+TEST(hung_flushes_leave_the_others_theirs)
+{
+	const struct blk_io flush = { .type = VIRTIO_BLK_T_FLUSH };
+	static struct blk_req hung[300];
+	const char *lower = nullb_new(&(struct nullb){ .mb = 64, .attributes = "cache_size=1" });
+	char table[80];
+	struct blk blk, other;
+	uint64_t before;
+
+	snprintf(table, sizeof(table), "0 %llu linear %s 0",
+		 (unsigned long long)device_sectors(lower), lower);
+	lower = dm_new(table);
+	blk = blk_start(&(struct blk_setup){ .path = file_on(lower, 1), .num = 1024 });
+	blk_expect(blk.vq, &flush, VIRTIO_BLK_S_OK);
+	disk_suspend(lower);
+	for (unsigned int i = 0; i < ARRAY_SIZE(hung); i++)
+		hung[i] = blk_add(blk.vq, &flush);
+	blk_send(blk.vq);
+	while (blk_stat(0, "in_flight", 1) < ARRAY_SIZE(hung))
+		sleep_ms(10);
+	other = blk_start(&(struct blk_setup){ .path = file_new(1) });
+	before = now_ms();
+	blk_expect(other.vq, &flush, VIRTIO_BLK_S_OK);
+	vdev_stop(other.dev);
+	check(now_ms() - before < patience(LATENCY_MS), "a flush and a stop took %llu ms",
+	      (unsigned long long)(now_ms() - before));
+	check(vq_used_idx(blk.vq) == blk.vq->last_used, "the hung flushes have ended");
+	disk_resume(lower);
+	blk_reap(blk.vq, hung, ARRAY_SIZE(hung));
+	for (unsigned int i = 0; i < ARRAY_SIZE(hung); i++)
+		check_eq(hung[i].status, VIRTIO_BLK_S_OK);
+}
+
 static void flood_for_ever(const char *path, const struct way *v, uint32_t type, int ready)
 {
 	struct scene s = scene_prepare(v, &(struct blk_setup){ .path = path });

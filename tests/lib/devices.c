@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +180,18 @@ static char *dm_find(const char *name)
 	}
 	closedir(d);
 	check(path, "no device is called %s", name);
+	return path;
+}
+
+const char *file_on(const char *disk, unsigned int mb)
+{
+	static const char path[] = "/mnt/vst";
+
+	check_ok(unshare(CLONE_NEWNS));
+	run_command("mount --make-rprivate / && modprobe ext4 && "
+		    "mkfs.ext4 -q -O ^has_journal %s && mount -o discard %s /mnt && "
+		    "dd if=/dev/zero of=%s bs=1M count=%u conv=fsync status=none",
+		    disk, disk, path, mb);
 	return path;
 }
 

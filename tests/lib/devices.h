@@ -30,6 +30,9 @@ const char *loop_new(unsigned int mb, unsigned int blocksize);
 /* A regular file instead: without a name, so that it goes with the test. */
 const char *file_new(unsigned int mb);
 
+/* One on an ext4 on the disk, mounted where only this test sees it. */
+const char *file_on(const char *disk, unsigned int mb);
+
 /* Makes a device-mapper device of a table (lines), returns its path. */
 const char *dm_new(const char *table);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A guest's I/O is that of the control group its owner is in. */
 #include <endian.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,19 +210,6 @@ static const struct kind file_write = { "", VIRTIO_BLK_T_OUT, 64 * KIB };
 static const struct kind file_flush = { "", VIRTIO_BLK_T_FLUSH };
 static const struct kind file_discard = { "", VIRTIO_BLK_T_DISCARD, 64 * KIB };
 
-/* An ext4 on the disk, mounted where only this test sees it, with one file. */
-static const char *file_on(const char *disk)
-{
-	static const char path[] = "/mnt/vst";
-
-	check_ok(unshare(CLONE_NEWNS));
-	run_command("mount --make-rprivate / && modprobe ext4 && "
-		    "mkfs.ext4 -q -O ^has_journal %s && mount -o discard %s /mnt && "
-		    "dd if=/dev/zero of=%s bs=1M count=4 conv=fsync status=none",
-		    disk, disk, path);
-	return path;
-}
-
 TEST_V(io_of_a_file_is_charged_to_the_owner, file_kinds)
 {
 	const char *disk = nullb_new(&(struct nullb){ .mb = 64,
@@ -235,7 +221,7 @@ TEST_V(io_of_a_file_is_charged_to_the_owner, file_kinds)
 	/* Before the file is made: its writeback is the first writer's group's. */
 	cgroup_enter(group);
 	setenv("BLK_DIRECT", v->direct, 1);
-	blk = start(file_on(disk));
+	blk = start(file_on(disk, 4));
 	before = cgroup_io(group, disk, v->key);
 	if (v->write)
 		send(&blk, &file_write);

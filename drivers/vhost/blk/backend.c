@@ -243,7 +243,9 @@ static int vhost_blk_attach(struct vhost_blk *blk, struct vhost_blk_backend *bac
 	struct vhost_virtqueue *vq;
 	int i, r;
 
-	r = vhost_blk_sync_cache(backend);
+	r = vhost_blk_work_init(blk);
+	if (!r)
+		r = vhost_blk_sync_cache(backend);
 	for (i = 0; !r && i < VHOST_BLK_MAX_QUEUES; i++) {
 		vq = blk->vqs[i];
 		mutex_lock(&vq->mutex);

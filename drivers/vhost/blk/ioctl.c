@@ -87,6 +87,7 @@ static int vhost_blk_release(struct inode *inode, struct file *file)
 	vhost_blk_config_exit(blk);
 	vhost_dev_stop(&blk->dev);
 	vhost_dev_cleanup(&blk->dev);
+	vhost_blk_work_exit(blk);
 	vhost_blk_free(blk);
 	return 0;
 }

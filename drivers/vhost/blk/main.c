@@ -12,16 +12,12 @@ static struct miscdevice vhost_blk_misc = {
 
 static int __init vhost_blk_init(void)
 {
-	int r = vhost_blk_work_init();
+	int r;
 
-	if (r)
-		return r;
 	vhost_blk_stats_init();
 	r = misc_register(&vhost_blk_misc);
-	if (r) {
+	if (r)
 		vhost_blk_stats_exit();
-		vhost_blk_work_exit();
-	}
 	return r;
 }
 module_init(vhost_blk_init);
@@ -30,7 +26,6 @@ static void __exit vhost_blk_exit(void)
 {
 	misc_deregister(&vhost_blk_misc);
 	vhost_blk_stats_exit();
-	vhost_blk_work_exit();
 }
 module_exit(vhost_blk_exit);
 

@@ -189,6 +189,7 @@ struct vhost_blk_vq {
  * @number: in names and traces; fixed
  * @serial: GET_ID's answer; @ident_lock
  * @backend_name: for who reads the statistics; @ident_lock
+ * @works: runs what its requests need done synchronously; from the first backend on
  * @pid: of the process that attached it; @ident_lock
  * @stats_file: in debugfs
  * @opened: when that was
@@ -206,6 +207,7 @@ struct vhost_blk {
 	unsigned int number;
 	spinlock_t ident_lock; /* serial, backend_name, pid */
 	u8 serial[VHOST_BLK_SERIAL_BYTES];
+	struct workqueue_struct *works;
 	char backend_name[VHOST_BLK_NAME_BYTES];
 	pid_t pid;
 	struct dentry *stats_file;
@@ -335,8 +337,10 @@ void vhost_blk_file_queue(struct vhost_blk_req *req);
 
 /* work.c: for what sleeps on the backend */
 
-int vhost_blk_work_init(void);
-void vhost_blk_work_exit(void);
+/* Before the first backend; again, it does nothing. dev.mutex held. */
+int vhost_blk_work_init(struct vhost_blk *blk);
+/* On release; waits for what still runs. */
+void vhost_blk_work_exit(struct vhost_blk *blk);
 /* @sync, which may sleep, ends in vstor_cmd_done(). In the owner's mm. */
 void vhost_blk_queue_work(struct vhost_blk_req *req, void (*sync)(struct vhost_blk_req *req));
 

@@ -11,7 +11,8 @@
 #include <linux/sched/mm.h>
 #include "vhost_blk.h"
 
-static struct workqueue_struct *vhost_blk_wq;
+/* One guest's flushes must leave room for those of the others: each device has its own. */
+#define VHOST_BLK_WORKS	16
 
 #ifdef CONFIG_BLK_CGROUP
 static struct cgroup_subsys_state *vhost_blk_io_group(void)
@@ -56,16 +57,19 @@ void vhost_blk_queue_work(struct vhost_blk_req *req, void (*sync)(struct vhost_b
 	req->io_group = vhost_blk_io_group();
 	req->memory_group = get_mem_cgroup_from_mm(current->mm);
 	INIT_WORK(&req->work, vhost_blk_work);
-	queue_work(vhost_blk_wq, &req->work);
+	queue_work(to_vhost_blk_vq(req->cmd.svq)->blk->works, &req->work);
 }
 
-int vhost_blk_work_init(void)
+int vhost_blk_work_init(struct vhost_blk *blk)
 {
-	vhost_blk_wq = alloc_workqueue("vhost_blk", WQ_UNBOUND, 0);
-	return vhost_blk_wq ? 0 : -ENOMEM;
+	if (!blk->works)
+		blk->works = alloc_workqueue("vhost_blk-%u", WQ_UNBOUND, VHOST_BLK_WORKS,
+					     blk->number);
+	return blk->works ? 0 : -ENOMEM;
 }
 
-void vhost_blk_work_exit(void)
+void vhost_blk_work_exit(struct vhost_blk *blk)
 {
-	destroy_workqueue(vhost_blk_wq);
+	if (blk->works)
+		destroy_workqueue(blk->works);
 }
