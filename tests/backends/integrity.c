@@ -5,12 +5,13 @@
  * guest. Disks: scsi_debug, and the NVMe namespaces that L1 was booted with.
  */
 #include <glob.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "blk.h"
+#include "load.h"
 #include "tap.h"
 
 #define PLACES 64
@@ -151,6 +152,41 @@ TEST_V(written_data_reads_back, disks)
 	check_same(got, data, 9 * SECTOR, "bounced");
 	/* The host, which verifies as well, finds nothing wrong. */
 	device_read(blk.path, 0, got, sizeof(got));
+}
+
+static void *scribble(void *arg)
+{
+	const struct load *l = arg;
+
+	for (unsigned char n = 0;; n++) {
+		memset(load_data(l, &l->slots[n % l->n]), n, l->bytes);
+		pthread_testcancel();
+	}
+	return NULL;
+}
+
+/*
+ * VIRTIO has no word against a driver that changes what it writes while it is written:
+ * Linux's page cache does. What is written is then either, and good.
+ */
+TEST_V(data_may_change_while_it_is_written, disks)
+{
+	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(v) });
+	struct load l = load_new(blk.vq, 16);
+	pthread_t thread;
+
+	check(!pthread_create(&thread, NULL, scribble, &l), "no thread");
+	for (unsigned int i = 0; i < 100; i++) {
+		load_put_all(&l, true, i);
+		load_finish(&l);
+	}
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
+	for (unsigned int i = 0; i < l.n; i++)
+		blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_IN,
+				.sector = l.slots[i].sector, .in_len = l.bytes },
+			   VIRTIO_BLK_S_OK);
+	check_eq(blk_stat(0, "protection_errors", 1), 0);
 }
 
 TEST_V(damaged_block_is_an_error, disks)

@@ -3,6 +3,7 @@
  * A request's data in bios. All of them are built before the first is sent, so
  * that a request whose buffers are bad has touched nothing.
  */
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include "vhost_blk.h"
 #include "trace.h"
@@ -237,6 +238,28 @@ static int vhost_blk_build_append(struct vhost_blk_fill *fill, const struct iove
 	return r || vhost_blk_is_whole(fill->req) ? r : -EIO;
 }
 
+/*
+ * The guest may change a buffer while it is written, as its page cache does. A guard
+ * or a digest that the host has made over it would then be wrong, and the write fail.
+ */
+static bool vhost_blk_must_hold_still(const struct vhost_blk_backend *backend)
+{
+	if (backend->bdev)
+		return bdev_stable_writes(backend->bdev);
+	return backend->file->f_flags & O_DIRECT &&
+	       mapping_stable_writes(backend->file->f_mapping);
+}
+
+/* Must the data at @iov go through pages of our own? */
+static bool vhost_blk_must_bounce(const struct vhost_blk_fill *fill, const struct iovec *iov,
+				  size_t skip, size_t len)
+{
+	const struct vhost_blk_backend *backend = fill->backend;
+
+	return !vstor_iov_aligned(iov, skip, len, backend->addr_mask, backend->block_size - 1) ||
+	       (op_is_write(fill->opf) && vhost_blk_must_hold_still(backend));
+}
+
 int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
 			const struct iovec *iov, unsigned int segs, size_t skip)
 {
@@ -253,8 +276,7 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *bac
 	/* iov starts at the header for a write, whose data may be further on. */
 	for (; len && skip >= iov->iov_len; iov++, segs--)
 		skip -= iov->iov_len;
-	bounce = !vstor_iov_aligned(iov, skip, len, backend->addr_mask,
-				    backend->block_size - 1);
+	bounce = vhost_blk_must_bounce(&fill, iov, skip, len);
 	if (command->op == VHOST_BLK_ZONE_APPEND)
 		r = vhost_blk_build_append(&fill, iov, segs, skip, bounce);
 	else
