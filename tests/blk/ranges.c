@@ -259,30 +259,78 @@ TEST(zeroes_where_the_command_fails)
 	}
 }
 
-/* More zeroes than a bio holds, several requests at once, to the disk's end. */
+/*
+ * The same with ranges as large as that command could have done, of which the guest
+ * was told: small enough, they are zeroed; larger, they are the guest's to write.
+ */
+TEST(large_zeroes_where_the_command_fails)
+{
+	struct blk blk = blk_start(&(struct blk_setup){
+		.path = loop_new(128, 512), .features = FEATURES });
+	range_t all = range(0, blk.capacity, 0), part = range(0, (16 << 20) / SECTOR, 0);
+	static unsigned char data[16 << 20], zeroes[16 << 20];
+
+	for (int i = 0; i < 2; i++) {
+		fill(data, sizeof(data), i);
+		device_write(blk.path, 0, data, sizeof(data));
+		do_ranges(&blk, VIRTIO_BLK_T_WRITE_ZEROES, &all, 1, VIRTIO_BLK_S_UNSUPP);
+		do_ranges(&blk, VIRTIO_BLK_T_WRITE_ZEROES, &part, 1, VIRTIO_BLK_S_OK);
+		device_read(blk.path, 0, data, sizeof(data));
+		check_same(data, zeroes, sizeof(data), "the medium");
+	}
+}
+
+/* As many zeroes as a request can name, several at once, to the disk's end. */
+#define ZEROED (512u << 10)
+
 TEST(large_zeroes_ok)
 {
-	struct blk blk = blk_prepare(&(struct blk_setup){ .disk.mb = 16, .features = FEATURES });
-	uint32_t quarter = blk.capacity / 4;
-	static unsigned char data[16 << 20], want[16 << 20];
+	struct blk blk = blk_prepare(&(struct blk_setup){ .disk.mb = 64, .features = FEATURES });
+	static unsigned char data[64 << 20], want[64 << 20];
 	struct blk_req req[4];
-	range_t r[4];
+	range_t r[4][RANGES_MAX];
 
 	fill(data, sizeof(data), 5);
 	device_write(blk.path, 0, data, sizeof(data));
 	vdev_start(blk.dev);
-	for (unsigned int i = 0; i < 4; i++) {
-		r[i] = range(i * quarter + 1, quarter - 1, 0);
-		req[i] = blk_add(blk.vq, &(struct blk_io){
-			.type = VIRTIO_BLK_T_WRITE_ZEROES, .out = &r[i], .out_len = sizeof(r[i]) });
-		memcpy(want + i * quarter * SECTOR, data + i * quarter * SECTOR, SECTOR);
+	for (unsigned int i = 0; i < 4 * RANGES_MAX; i++) {
+		r[0][i] = range(i * (ZEROED / SECTOR) + 1, ZEROED / SECTOR - 1, 0);
+		memcpy(want + i * ZEROED, data + i * ZEROED, SECTOR);
 	}
+	for (unsigned int i = 0; i < 4; i++)
+		req[i] = blk_add(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_WRITE_ZEROES,
+				.out = r[i], .out_len = sizeof(r[i]) });
 	blk_send(blk.vq);
 	blk_reap(blk.vq, req, 4);
 	for (unsigned int i = 0; i < 4; i++)
 		check_eq(req[i].status, VIRTIO_BLK_S_OK);
 	device_read(blk.path, 0, data, sizeof(data));
 	check_same(data, want, sizeof(data), "the medium");
+}
+
+/* Detaching waits for what was taken: of zeroes not more than of data. */
+TEST(large_zeroes_take_turns)
+{
+	struct blk blk = blk_start(&(struct blk_setup){ .features = FEATURES,
+		.path = nullb_new(&(struct nullb){ .mb = 32, .delay_ms = 200 }) });
+	struct blk_req req[3];
+	range_t r[RANGES_MAX];
+
+	for (unsigned int i = 0; i < RANGES_MAX; i++)
+		r[i] = range(i * (ZEROED / SECTOR), ZEROED / SECTOR, 0);
+	for (unsigned int i = 0; i < 3; i++)
+		req[i] = blk_add(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_WRITE_ZEROES,
+				.out = r, .out_len = sizeof(r) });
+	blk_send(blk.vq);
+	while (!blk_stat(0, "in_flight", 1))
+		sleep_ms(10);
+	check_eq(blk_stat(0, "in_flight", 1), 1);
+	vdev_stop(blk.dev);
+	check_eq((uint16_t)(vq_used_idx(blk.vq) - blk.vq->last_used), 1);
+	check(!blk.dev->ops->attach(blk.dev), "attach: %m");
+	blk_reap(blk.vq, req, 3);
+	for (unsigned int i = 0; i < 3; i++)
+		check_eq(req[i].status, VIRTIO_BLK_S_OK);
 }
 
 /* What the device cannot do at once is split by the block layer. */

@@ -35,8 +35,7 @@ static const struct kind {
 
 static void send(struct blk *blk, const struct kind *k)
 {
-	const struct virtio_blk_discard_write_zeroes range = {
-		.num_sectors = htole32(k->bytes / SECTOR) };
+	struct virtio_blk_discard_write_zeroes range[4];
 	static const unsigned char data[1200 * KIB];
 	struct blk_io io = { .type = k->type, .layout = k->layout };
 
@@ -46,7 +45,11 @@ static void send(struct blk *blk, const struct kind *k)
 		io.out = data;
 		io.out_len = k->bytes;
 	} else if (k->type != VIRTIO_BLK_T_FLUSH) {
-		io.out = &range;
+		for (unsigned int i = 0; i < 4; i++)
+			range[i] = (struct virtio_blk_discard_write_zeroes){
+				.sector = htole64(i * (k->bytes / 4 / SECTOR)),
+				.num_sectors = htole32(k->bytes / 4 / SECTOR) };
+		io.out = range;
 		io.out_len = sizeof(range);
 	}
 	blk_expect(blk->vq, &io, VIRTIO_BLK_S_OK);

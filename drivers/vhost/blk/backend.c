@@ -48,6 +48,7 @@ static int vhost_blk_backend_init(struct vhost_blk_backend *backend)
 struct vhost_blk_backend *vhost_blk_backend_open(int fd)
 {
 	struct vhost_blk_backend *backend;
+	struct vhost_blk_limits limits;
 	struct file *file = fget(fd);
 	int r;
 
@@ -64,6 +65,8 @@ struct vhost_blk_backend *vhost_blk_backend_open(int fd)
 		vhost_blk_backend_close(backend);
 		return ERR_PTR(r);
 	}
+	vhost_blk_backend_limits(backend, &limits);
+	backend->max_write_zeroes = limits.max_write_zeroes;
 	return backend;
 }
 
@@ -113,7 +116,8 @@ void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
 	limits->read_only = vhost_blk_backend_read_only(backend);
 	limits->max_discard = vhost_blk_range_limit(backend, limits->max_discard);
 	limits->max_secure_erase = vhost_blk_range_limit(backend, limits->max_secure_erase);
-	limits->max_write_zeroes = vhost_blk_range_limit(backend, limits->max_write_zeroes);
+	limits->max_write_zeroes = max(vhost_blk_range_limit(backend, limits->max_write_zeroes),
+				       backend->max_write_zeroes);
 }
 
 u64 vhost_blk_backend_capacity(const struct vhost_blk_backend *backend)

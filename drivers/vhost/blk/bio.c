@@ -189,7 +189,7 @@ void vhost_blk_send(struct vhost_blk_req *req)
 }
 
 /* Takes the request's share of the vq's memory, once; small ones need none. */
-bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req, u32 bytes)
+bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req, u64 bytes)
 {
 	if (req->bytes)
 		return true;

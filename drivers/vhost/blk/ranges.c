@@ -30,6 +30,16 @@ struct vhost_blk_ranges {
 	struct vhost_blk_range range[] __counted_by(n);
 };
 
+static u64 vhost_blk_ranges_bytes(const struct vhost_blk_ranges *ranges)
+{
+	u64 sectors = 0;
+	unsigned int i;
+
+	for (i = 0; i < ranges->n; i++)
+		sectors += ranges->range[i].sectors;
+	return sectors << SECTOR_SHIFT;
+}
+
 /* The device, or the file's system, has a command to write zeroes with. */
 static bool vhost_blk_zeroes_by_command(const struct vhost_blk_backend *backend)
 {
@@ -144,6 +154,25 @@ static void vhost_blk_start_ranges(struct vhost_blk_req *req)
 	vhost_blk_send(req);
 }
 
+/*
+ * Zeroes written as data take time, for which a backend's detaching waits: no more at
+ * a time than of other data. A request of more, from a guest that was told of a command
+ * for it that there is no more, is UNSUPP: it is then for the guest to write them.
+ */
+static int vhost_blk_reserve_zeroes(struct vhost_blk_req *req,
+				    const struct vhost_blk_ranges *ranges)
+{
+	u64 bytes = vhost_blk_ranges_bytes(ranges);
+
+	BUILD_BUG_ON(((u64)VHOST_BLK_ZERO_SECTORS << SECTOR_SHIFT) * VHOST_BLK_RANGES_MAX >
+		     VHOST_BLK_VQ_BYTES);
+	if (bytes > VHOST_BLK_VQ_BYTES)
+		return VIRTIO_BLK_S_UNSUPP;
+	if (!vhost_blk_reserve(to_vhost_blk_vq(req->cmd.svq), req, bytes))
+		return -EAGAIN;
+	return VIRTIO_BLK_S_OK;
+}
+
 int vhost_blk_submit_ranges(struct vhost_blk_req *req,
 			    const struct vhost_blk_limits *limits, struct iov_iter *from)
 {
@@ -167,6 +196,8 @@ int vhost_blk_submit_ranges(struct vhost_blk_req *req,
 	ranges->stable = command->op == VHOST_BLK_WRITE_ZEROES &&
 			 vhost_blk_is_stable(to_vhost_blk_vq(req->cmd.svq));
 	r = vhost_blk_copy_ranges(ranges, limits, from);
+	if (r == VIRTIO_BLK_S_OK && ranges->pages)
+		r = vhost_blk_reserve_zeroes(req, ranges);
 	if (r) {
 		kfree(ranges);
 		return r;
@@ -198,6 +229,11 @@ bool vhost_blk_ranges_go_on(struct vhost_blk_req *req)
 	if (!ranges || req->status != VIRTIO_BLK_S_OK)
 		return false;
 	if (vhost_blk_wants_pages(req)) {
+		/* It cannot wait in the ring any more. */
+		if (vhost_blk_reserve_zeroes(req, ranges) != VIRTIO_BLK_S_OK) {
+			req->status = VIRTIO_BLK_S_UNSUPP;
+			return false;
+		}
 		ranges->pages = true;
 		req->bio_status = BLK_STS_OK;
 	}

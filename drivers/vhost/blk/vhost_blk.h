@@ -37,10 +37,10 @@
 #define cpu_to_blk64(v)	__cpu_to_virtio64(true, v)
 
 /*
- * Most sectors of a range that is zeroed by writing zeroes: the guest waits for a
- * request, and a backend's detaching for all of them.
+ * Most sectors of a range that is zeroed by writing zeroes: a request of as many such
+ * ranges as there may be is within VHOST_BLK_VQ_BYTES.
  */
-#define VHOST_BLK_ZERO_SECTORS	((64u << 20) >> 9)
+#define VHOST_BLK_ZERO_SECTORS	((512u << 10) >> 9)
 
 /* Pages a request carries without allocating: 32 KiB, or 28 KiB unaligned. */
 #define VHOST_BLK_INLINE_VECS	8
@@ -51,8 +51,9 @@
 /* Vecs of an allocated bio: with it they fill a page. */
 #define VHOST_BLK_BIO_VECS	240
 /*
- * Data that the allocated bios and bounce pages of a vq serve at one time; a
- * request that would exceed it waits in the ring. No less than one request.
+ * Data that the allocated bios and bounce pages of a vq serve at one time, and zeroes
+ * that it writes; a request that would exceed it waits in the ring. No less than one
+ * request. It also bounds what a backend's detaching has to wait for.
  */
 #define VHOST_BLK_VQ_BYTES	VHOST_BLK_BYTES_MAX
 
@@ -63,12 +64,15 @@
  * @block_size: what sectors and lengths are multiples of, fixed while it is open
  * @addr_mask: bits that must be 0 in the address of guest memory that is to
  *	reach the device unbounced
+ * @max_write_zeroes: as it was when it was opened, and as the guest was told: the
+ *	device's own may become less
  */
 struct vhost_blk_backend {
 	struct file *file;
 	struct block_device *bdev;
 	unsigned int block_size;
 	unsigned int addr_mask;
+	u32 max_write_zeroes;
 };
 
 /**
@@ -185,11 +189,11 @@ struct vhost_blk_vq {
  * @vqs: @queues as vhost wants them
  * @queues: the request queues, all VHOST_BLK_MAX_QUEUES
  * @backend: attached or NULL; dev.mutex
+ * @works: runs what its requests need done synchronously; from the first backend on
  * @writeback: as VHOST_BLK_SET_WRITEBACK says; changes while the vqs stand still
  * @number: in names and traces; fixed
  * @serial: GET_ID's answer; @ident_lock
  * @backend_name: for who reads the statistics; @ident_lock
- * @works: runs what its requests need done synchronously; from the first backend on
  * @pid: of the process that attached it; @ident_lock
  * @stats_file: in debugfs
  * @opened: when that was
@@ -203,11 +207,11 @@ struct vhost_blk {
 	struct vhost_virtqueue *vqs[VHOST_BLK_MAX_QUEUES];
 	struct vhost_blk_vq *queues[VHOST_BLK_MAX_QUEUES];
 	struct vhost_blk_backend *backend;
+	struct workqueue_struct *works;
 	bool writeback;
 	unsigned int number;
 	spinlock_t ident_lock; /* serial, backend_name, pid */
 	u8 serial[VHOST_BLK_SERIAL_BYTES];
-	struct workqueue_struct *works;
 	char backend_name[VHOST_BLK_NAME_BYTES];
 	pid_t pid;
 	struct dentry *stats_file;
@@ -215,13 +219,13 @@ struct vhost_blk {
 	struct eventfd_ctx *config_call;
 	struct delayed_work config_work;
 	u64 capacity;
+	bool capacity_known;
 };
 
 static inline struct vhost_blk_vq *to_vhost_blk_vq(struct vstor_vq *svq)
 {
 	return container_of(svq, struct vhost_blk_vq, svq);
 }
-	bool capacity_known;
 
 /* Fixed while the request is in flight. */
 static inline struct vhost_blk_backend *vhost_blk_req_backend(struct vhost_blk_req *req)
@@ -274,7 +278,7 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *bac
 void vhost_blk_submit_flush(struct vhost_blk_req *req,
 			    struct vhost_blk_backend *backend);
 /* Takes a share of the vq's memory; false: there is not so much left of it. */
-bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req, u32 bytes);
+bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req, u64 bytes);
 /* Copies @iov, for what is written to it when the request has ended. */
 int vhost_blk_save_iov(struct vhost_blk_req *req, const struct iovec *iov,
 		       unsigned int segs);
