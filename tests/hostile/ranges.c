@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Where a request wants to go: rows 21, 22 and 23. */
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "scene.h"
 #include "tap.h"
+#include "vduse.h"
 
 #define CAPACITY 2048ull
 #define DISK_BYTES (CAPACITY * SECTOR)
@@ -12,17 +14,25 @@
 
 static unsigned char disk[DISK_BYTES];
 
-static struct scene start(const struct way *v, bool read_only, uint64_t features)
+static void fill_disk(const char *path)
 {
-	struct scene s = scene_prepare(v, &(struct blk_setup){
-		.disk.mb = 1, .read_only = read_only });
-
-	vdev_negotiate(s.blk.dev, BLK_FEATURES | (features & s.blk.dev->offered));
 	fill(disk, DISK_BYTES, 1);
-	device_write(s.blk.path, 0, disk, DISK_BYTES);
-	/* No bystander: the disk has no sector to spare. */
+	device_write(path, 0, disk, DISK_BYTES);
+}
+
+/* No bystander: the disk has no sector to spare. */
+static struct scene start_on(const struct way *v, const struct blk_setup *setup)
+{
+	struct scene s = scene_prepare(v, setup);
+
+	fill_disk(s.blk.path);
 	vdev_start(s.blk.dev);
 	return s;
+}
+
+static struct scene start(const struct way *v)
+{
+	return start_on(v, &(struct blk_setup){ .disk.mb = 1 });
 }
 
 static void check_disk(const struct scene *s, const char *what)
@@ -76,7 +86,7 @@ static const struct {
 
 TEST_V(out_of_range_rejected, ways)
 {
-	struct scene s = start(v, false, 0);
+	struct scene s = start(v);
 	uint64_t mark = guest_mark(s.blk.mem);
 
 	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(ranges); i++) {
@@ -96,7 +106,7 @@ TEST_V(out_of_range_rejected, ways)
 /* Up to the last sector all goes. */
 TEST_V(in_range_ok, ways)
 {
-	struct scene s = start(v, false, 0);
+	struct scene s = start(v);
 	struct chain c;
 
 	c = pieces_put(&s, VIRTIO_BLK_T_IN, CAPACITY - 64, 64, SECTOR);
@@ -115,68 +125,120 @@ TEST_V(in_range_ok, ways)
 
 /* What carries segments of sector, number and flags. */
 static const uint32_t types[] = {
-	VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES, 14 /* SECURE_ERASE */,
+	VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_T_SECURE_ERASE,
 };
 
-static const struct {
+#define RANGE_FEATURES (BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES) | \
+			BIT(VIRTIO_BLK_F_SECURE_ERASE))
+
+#define OK	VIRTIO_BLK_S_OK
+#define IOERR	VIRTIO_BLK_S_IOERR
+#define UNSUPP	VIRTIO_BLK_S_UNSUPP
+
+static const struct segment {
 	const char *name;
 	uint32_t len;
 	uint64_t sector;
 	uint32_t sectors, flags;
+	/* Of WRITE_ZEROES, and of the two others. */
+	uint8_t zeroes, erase;
 } segments[] = {
-	{ "none", 0 },
-	{ "a_byte_short", 15, 0, 8 },
-	{ "a_byte_more", 17, 0, 8 },
-	{ "no_sectors", 16, 0, 0 },
-	{ "2_32_minus_1_sectors", 16, 0, ~0u },
-	{ "over_the_end", 16, CAPACITY - 1, 2 },
-	{ "2_63", 16, 1ull << 63, 8 },
-	{ "reserved_flag", 16, 0, 8, 2 },
-	{ "all_flags", 16, 0, 8, ~0u },
-	{ "good", 16, 0, 8 },
+	{ "none", 0, 0, 0, 0, IOERR, IOERR },
+	{ "a_byte_short", 15, 0, 8, 0, IOERR, IOERR },
+	{ "a_byte_more", 17, 0, 8, 0, IOERR, IOERR },
+	{ "no_sectors", 16, 0, 0, 0, OK, OK },
+	{ "2_32_minus_1_sectors", 16, 0, ~0u, 0, IOERR, IOERR },
+	{ "over_the_end", 16, CAPACITY - 1, 2, 0, IOERR, IOERR },
+	{ "at_the_end", 16, CAPACITY, 1, 0, IOERR, IOERR },
+	{ "2_63", 16, 1ull << 63, 8, 0, IOERR, IOERR },
+	{ "unmap", 16, 8, 8, 1, OK, UNSUPP },
+	{ "reserved_flag", 16, 0, 8, 2, UNSUPP, UNSUPP },
+	{ "all_flags", 16, 0, 8, ~0u, UNSUPP, UNSUPP },
+	{ "good", 16, 0, 8, 0, OK, OK },
 };
 
-/* What was not negotiated is UNSUPP, whatever it carries and wherever it points. */
-static void segments_unsupported(struct scene *s)
+static void segment_expect(struct scene *s, uint32_t type, const struct segment *g,
+			   uint8_t status)
 {
+	const struct virtio_blk_discard_write_zeroes range = {
+		htole64(g->sector), htole32(g->sectors), htole32(g->flags),
+	};
 	uint64_t mark = guest_mark(s->blk.mem);
-	struct virtio_blk_discard_write_zeroes range;
+	struct chain c = pieces_put(s, type, 0, !!g->len, g->len);
 
-	for (unsigned int t = 0; t < ARRAY_SIZE(types); t++) {
-		for (unsigned int i = 0; i < ARRAY_SIZE(segments); i++) {
-			struct chain c = pieces_put(s, types[t], 0, !!segments[i].len,
-						    segments[i].len);
+	memcpy(c.data, &range, g->len < sizeof(range) ? g->len : sizeof(range));
+	check_eq(chain_expect(&c, g->name, status), 1);
+	if (!s->way->indirect)
+		guest_release(s->blk.mem, mark);
+}
 
-			range.sector = htole64(segments[i].sector);
-			range.num_sectors = htole32(segments[i].sectors);
-			range.flags = htole32(segments[i].flags);
-			memcpy(c.data, &range, c.len < 16 ? c.len : 16);
-			check_eq(chain_expect(&c, segments[i].name, VIRTIO_BLK_S_UNSUPP), 1);
-			if (!s->way->indirect)
-				guest_release(s->blk.mem, mark);
-		}
-	}
+/* All that there is, and one answer to it. */
+static void segments_expect(struct scene *s, uint8_t status)
+{
+	for (unsigned int t = 0; t < ARRAY_SIZE(types); t++)
+		for (unsigned int i = 0; i < ARRAY_SIZE(segments); i++)
+			segment_expect(s, types[t], &segments[i], status);
 	check_disk(s, "the disk");
 }
 
+/* What was not negotiated is UNSUPP, whatever it carries and wherever it points. */
 TEST_V(segments_not_negotiated_unsupported, ways)
 {
-	struct scene s = start(v, false, 0);
+	struct scene s = start(v);
 
-	segments_unsupported(&s);
+	segments_expect(&s, UNSUPP);
+}
+
+/* What was is looked at, and nothing is done but what a good one asks for. */
+TEST_V(segments_out_of_range_rejected, ways)
+{
+	struct scene s = start_on(v, &(struct blk_setup){
+		.disk = { .mb = 1, .attributes = "discard=1" },
+		.features = BLK_FEATURES | RANGE_FEATURES });
+
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(segments); i++) {
+		const struct segment *g = &segments[i / 2];
+		uint8_t status = i % 2 ? g->zeroes : g->erase;
+
+		segment_expect(&s, types[i % 2], g, status);
+		if (status != OK)
+			continue;
+		memset(disk + g->sector * SECTOR, 0, g->sectors * SECTOR);
+		check_disk(&s, g->name);
+		fill_disk(s.blk.path);
+	}
+	check_disk(&s, "the disk");
+}
+
+/* A device that has it is given the good one alone. */
+TEST_V(secure_erase_out_of_range_rejected, ways)
+{
+	struct vduse_disk *vduse = vduse_disk_new();
+	struct scene s;
+	char table[100];
+
+	snprintf(table, sizeof(table), "0 %llu linear %s 0\\n", CAPACITY, vduse->path);
+	s = start_on(v, &(struct blk_setup){
+		.path = dm_new(table), .features = BLK_FEATURES | RANGE_FEATURES });
+	for (unsigned int i = 0; i < ARRAY_SIZE(segments); i++)
+		segment_expect(&s, VIRTIO_BLK_T_SECURE_ERASE, &segments[i], segments[i].erase);
+	check_eq(vduse->erases, 1);
+	check_disk(&s, "the disk");
 }
 
 /* Row 23: nothing of all this changes a disk that may only be read. */
 TEST_V(read_only_disk_is_not_written, ways)
 {
-	struct scene s = start(v, true, BIT(VIRTIO_BLK_F_RO));
+	struct scene s = start_on(v, &(struct blk_setup){
+		.disk = { .mb = 1, .attributes = "discard=1" }, .read_only = true,
+		.features = BLK_FEATURES | RANGE_FEATURES | BIT(VIRTIO_BLK_F_RO) });
 	static const unsigned int counts[] = { 0, 1, 8, 64 };
 
-	segments_unsupported(&s);
+	segments_expect(&s, IOERR);
 	for (unsigned int i = 0; i < ARRAY_SIZE(counts); i++) {
 		struct chain c = pieces_put(&s, VIRTIO_BLK_T_OUT, 0, counts[i], SECTOR);
 
-		check_eq(chain_expect(&c, "the write", VIRTIO_BLK_S_IOERR), 1);
+		check_eq(chain_expect(&c, "the write", IOERR), 1);
 	}
 	check_disk(&s, "the disk");
 }
