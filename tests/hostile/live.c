@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What changes under requests in flight: rows 9, 10 and 11, on every queue. */
+/* What changes under requests in flight: rows 9, 10, 11 and 18, on every queue. */
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
@@ -203,4 +203,25 @@ TEST_V(old_memory_untouched_after_set_mem_table, ways)
 	check(!munmap(old, DATA_SIZE), "munmap: %m");
 	loads_finish(x.l, v->queues);
 	read_all_back(&x);
+}
+
+/* Row 18: no bit may be flipped, in flight or at rest; the same again is no change. */
+
+static void refuse_features(struct vdev *dev)
+{
+	for (unsigned int bit = 0; bit < 64; bit++)
+		check_errno(vdev_set_features(dev, dev->features ^ BIT(bit)),
+			    dev->offered & BIT(bit) ? EBUSY : EOPNOTSUPP);
+	check_ok(vdev_set_features(dev, dev->features));
+}
+
+TEST_V(features_refused_in_flight, ways)
+{
+	struct live x = live_start(v);
+
+	put_all(&x, true);
+	refuse_features(x.s.blk.dev);
+	loads_finish(x.l, v->queues);
+	read_all_back(&x);
+	refuse_features(x.s.blk.dev);
 }

@@ -33,7 +33,8 @@ struct blk load_start(const char *path, unsigned int queues)
 struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
 			unsigned int region, unsigned int offset)
 {
-	struct load l = { .vq = vq, .n = n, .bytes = bytes, .region = region };
+	struct load l = { .vq = vq, .n = n, .bytes = bytes, .region = region,
+			  .indirect = bytes > LOAD_SEGMENT };
 
 	l.slots = calloc(n, sizeof(*l.slots));
 	for (unsigned int i = 0; i < n; i++) {
@@ -89,7 +90,7 @@ void load_put(struct load *l, unsigned int i, bool write, uint64_t seed)
 	}
 	s->write = write;
 	s->busy = true;
-	l->of_head[vq_add(l->vq, segs, n, n > 3 ? 0 : VQ_DIRECT)] = i;
+	l->of_head[vq_add(l->vq, segs, n, l->indirect ? 0 : VQ_DIRECT)] = i;
 	l->sent++;
 }
 

@@ -36,6 +36,8 @@ struct load {
 	unsigned int n;
 	uint32_t bytes;
 	unsigned int region;	/* of the data */
+	/* In a table; at first, what has more than a segment of data is. */
+	bool indirect;
 	unsigned long sent, done;
 	unsigned int of_head[1024];
 };

@@ -26,16 +26,17 @@
 static const struct owner {
 	const char *name;
 	unsigned int queues;
+	bool indirect;
 	bool workers;		/* one for each queue */
 	unsigned int offset;	/* 1: bounced */
 	bool kthread;
 	bool cloexec;
 } owners[] = {
-	{ "one_queue", .queues = 1 },
+	{ "one_queue_indirect", .queues = 1, .indirect = true },
 	{ "four_queues", .queues = QUEUES },
-	{ "four_workers", .queues = QUEUES, .workers = true },
-	{ "bounced", .queues = 1, .offset = 1 },
-	{ "kernel_thread", .queues = 1, .kthread = true },
+	{ "four_workers_indirect", .queues = QUEUES, .indirect = true, .workers = true },
+	{ "one_queue_bounced", .queues = 1, .offset = 1 },
+	{ "one_queue_kernel_thread", .queues = 1, .kthread = true },
 };
 
 /* Memory that outlives the owner, so that writes to it are seen. */
@@ -74,6 +75,7 @@ static struct blk start_on(const char *path, const struct owner *o, void *memory
 			check_ok(vq_attach_worker(blk.dev->vqs[i],
 						  check_ok(vdev_new_worker(blk.dev))));
 		l = load_new_at(blk.dev->vqs[i], 32, LOAD_BYTES, 0, o->offset);
+		l.indirect = o->indirect;
 		loads_put_all(&l, 1, false, 0);
 		check(load_in_flight(&l), "nothing is in flight: the test shows nothing");
 	}

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "scene.h"
 #include "tap.h"
 
 #define QUEUES 4
@@ -15,42 +15,44 @@ static int open_disk(const char *path)
 	return check_ok(open(path, O_RDWR | O_CLOEXEC));
 }
 
-static void queues_of(struct blk *blk, struct load *l, unsigned int n)
+static void queues_of(struct blk *blk, const struct way *v, struct load *l, unsigned int n)
 {
-	for (unsigned int i = 0; i < QUEUES; i++)
+	for (unsigned int i = 0; i < v->queues; i++) {
 		l[i] = load_new(blk->dev->vqs[i], n);
+		l[i].indirect = v->indirect;
+	}
 }
 
-static void check_disks(const struct load *l, const char *path)
+static void check_disks(const struct load *l, unsigned int queues, const char *path)
 {
-	for (unsigned int i = 0; i < QUEUES; i++)
+	for (unsigned int i = 0; i < queues; i++)
 		load_check_disk(&l[i], path);
 }
 
 /* What was taken before is on the one, what came after on the other. */
-TEST(exchange_under_load)
+TEST_V(exchange_under_load, ways)
 {
 	const char *a = nullb_new(&(struct nullb){}), *b = nullb_new(&(struct nullb){});
-	const char *slow_a = slow_disk_over(a, 600), *slow_b = slow_disk_over(b, 600);
-	struct blk blk = load_start(slow_a, QUEUES);
+	const char *slow_a = slow_disk_over(a, 600), *slow_b = slow_disk_over(b, 100);
+	struct blk blk = load_start(slow_a, v->queues);
 	struct load l[QUEUES];
 
-	queues_of(&blk, l, 16);
-	loads_put_all(l, QUEUES, true, 5000);
-	check(loads_in_flight(l, QUEUES), "nothing is in flight: the test shows nothing");
+	queues_of(&blk, v, l, 16);
+	loads_put_all(l, v->queues, true, 5000);
+	check(loads_in_flight(l, v->queues), "nothing is in flight: the test shows nothing");
 	check_ok(blk_set_backend(blk.dev, open_disk(slow_b)));
-	loads_check_drained(l, QUEUES);
-	check_disks(l, a);
+	loads_check_drained(l, v->queues);
+	check_disks(l, v->queues, a);
 	/* Nobody has it open any more but us. */
 	close(blk.fd);
 	check_dm_is_free(slow_a);
 
-	loads_finish(l, QUEUES);
-	loads_put_all(l, QUEUES, true, 9000);
-	loads_finish(l, QUEUES);
-	check_disks(l, b);
-	loads_put_all(l, QUEUES, false, 0);
-	loads_finish(l, QUEUES);
+	loads_finish(l, v->queues);
+	loads_put_all(l, v->queues, true, 9000);
+	loads_finish(l, v->queues);
+	check_disks(l, v->queues, b);
+	loads_put_all(l, v->queues, false, 0);
+	loads_finish(l, v->queues);
 }
 
 static bool is_on(const char *path, const struct load *l, unsigned int i)
@@ -63,25 +65,25 @@ static bool is_on(const char *path, const struct load *l, unsigned int i)
 }
 
 /* Back and forth; what is in the ring lands on exactly one of the two. */
-TEST_LIMIT(exchange_back_and_forth, 60)
+TEST_V_LIMIT(exchange_back_and_forth, ways, 60)
 {
 	const char *disk[2] = {
 		nullb_new(&(struct nullb){ .delay_ms = 5 }),
 		nullb_new(&(struct nullb){ .delay_ms = 5 }),
 	};
-	struct blk blk = load_start(disk[0], QUEUES);
+	struct blk blk = load_start(disk[0], v->queues);
 	int fd[2] = { blk.fd, open_disk(disk[1]) };
-	uint64_t random = 3, end = now_ms() + 15000;
+	uint64_t random = 3, end = now_ms() + 5000;
 	struct load l[QUEUES];
 
-	queues_of(&blk, l, 4);
-	for (unsigned int round = 1; round < 30 && now_ms() < end; round++) {
-		for (unsigned int i = 0; i < QUEUES; i++)
+	queues_of(&blk, v, l, 4);
+	for (unsigned int round = 1; round < 10 && now_ms() < end; round++) {
+		for (unsigned int i = 0; i < v->queues; i++)
 			load_put_all(&l[i], true, 100000 * round + 1000 * i);
 		usleep(prng(&random) % 10000);
 		check_ok(blk_set_backend(blk.dev, fd[round % 2]));
-		loads_finish(l, QUEUES);
-		for (unsigned int i = 0; i < QUEUES; i++)
+		loads_finish(l, v->queues);
+		for (unsigned int i = 0; i < v->queues; i++)
 			for (unsigned int k = 0; k < l[i].n; k++)
 				check_eq(is_on(disk[0], &l[i], k) + is_on(disk[1], &l[i], k), 1);
 	}
@@ -96,7 +98,7 @@ TEST(refused_exchange_leaves_the_backend)
 	int blind = check_ok(open(path, O_WRONLY | O_CLOEXEC));
 	struct load l[QUEUES];
 
-	queues_of(&blk, l, 8);
+	queues_of(&blk, &ways[2], l, 8);
 	loads_put_all(l, QUEUES, true, 1);
 	check_errno(blk_set_backend(blk.dev, 9999), EBADF);
 	check_errno(blk_set_backend(blk.dev, null), ENOTBLK);
