@@ -15,6 +15,7 @@
 #include "tap.h"
 
 #define PLACES 64
+#define SCSI_DEBUG_MB 16
 #define DATA "/tmp/vst.data"
 
 struct disk {
@@ -89,7 +90,8 @@ static const char *disk_new(const struct disk *d)
 		run_command("modprobe nvme");
 		return find("/sys/block/nvme*n1", d->format);
 	}
-	run_command("modprobe sd_mod; modprobe scsi_debug dev_size_mb=16 delay=0 %s", d->scsi_debug);
+	run_command("modprobe sd_mod; modprobe scsi_debug dev_size_mb=%u delay=0 %s",
+		    SCSI_DEBUG_MB, d->scsi_debug);
 	return find("/sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*/block/sd*",
 		    d->format);
 }
@@ -209,14 +211,40 @@ TEST_V(damaged_block_is_an_error, disks)
 	check_same(got, data, SECTOR, "the block itself");
 }
 
-TEST(misdirected_write_is_an_error)
+/* Type 3 has nothing that says where a block belongs. */
+static const struct disk placed[] = {
+	{ "nvme_pi_1", NULL, "T10-DIF-TYPE1-CRC" },
+	{ "scsi_dif_1", "dif=1 dix=1 virtual_gb=1", "T10-DIF-TYPE1-CRC" },
+	{ "scsi_dif_1_ip", "dif=1 dix=1 guard=1 virtual_gb=1", "T10-DIF-TYPE1-IP" },
+};
+
+/* A block that was meant for elsewhere, with its protection. */
+static void misdirect(struct blk *blk, const struct disk *d, uint64_t to)
+{
+	unsigned char data[SECTOR];
+
+	if (!d->scsi_debug) {
+		nvme_move(blk->path, 20, to, "true");
+		return;
+	}
+	/* With virtual_gb, what it has of memory is there again and again. */
+	fill(data, SECTOR, 98);
+	blk_write(blk->vq, to + SCSI_DEBUG_MB * 2048, data, SECTOR);
+}
+
+TEST_V(misdirected_write_is_an_error, placed)
 {
 	static unsigned char data[PLACES * SECTOR], got[SECTOR];
-	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(&disks[3]) });
+	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(v) });
 
 	fill_disk(&blk, data);
-	nvme_move(blk.path, 20, 30, "true");
+	misdirect(&blk, v, 30);
 	read_must_fail(&blk, 30, 1);
-	blk_read(blk.vq, 20, got, SECTOR);
-	check_same(got, data + 20 * SECTOR, SECTOR, "where it came from");
+	check_eq(blk_stat(0, "protection_errors", 1), 1);
+	for (unsigned int sector = 20; sector < 32; sector++) {
+		if (sector == 30)
+			continue;
+		blk_read(blk.vq, sector, got, SECTOR);
+		check_same(got, data + sector * SECTOR, SECTOR, "another block");
+	}
 }
