@@ -82,6 +82,63 @@ TEST(rest_of_config_is_zero)
 	check_eq(answer.flags, 0);
 }
 
+static const char *plain_disk(void)
+{
+	return nullb_new(&(struct nullb){});
+}
+
+static const char *discarding_disk(void)
+{
+	return nullb_new(&(struct nullb){ .attributes = "discard=1" });
+}
+
+static const char *loop_disk(void)
+{
+	return loop_new(16, 512);
+}
+
+/* Over it, and told to discard nothing; a loop device would remember that. */
+static const char *keeping_disk(void)
+{
+	const char *path;
+	char table[100];
+
+	snprintf(table, sizeof(table), "0 32768 linear %s 0\\n", loop_disk());
+	path = dm_new(table);
+	run_command("echo 0 >/sys/block/%s/queue/discard_max_bytes", strrchr(path, '/') + 1);
+	return path;
+}
+
+static const char *regular_file(void)
+{
+	return file_new(16);
+}
+
+static const struct {
+	const char *name;
+	const char *(*make)(void);
+	bool read_only, may_unmap;
+} deallocating[] = {
+	{ "neither_command", plain_disk, false, false },
+	{ "discard_alone", discarding_disk, false, false },
+	{ "write_zeroes_alone", keeping_disk, false, false },
+	{ "both", loop_disk, false, true },
+	{ "both_read_only", loop_disk, true, false },
+	{ "file", regular_file, false, true },
+};
+
+/* 5.2.5.2: cleared where WRITE_ZEROES never deallocates. */
+TEST_V(write_zeroes_may_unmap_where_it_can, deallocating)
+{
+	struct vdev *dev = vdev_open_bare(&blk_ops);
+	int fd = check_ok(open(v->make(), (v->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC));
+	struct vhost_blk_config answer;
+	struct virtio_blk_config c = config_of(dev, fd, &answer);
+
+	check_eq(!!(answer.features & BIT(VIRTIO_BLK_F_WRITE_ZEROES)), !v->read_only);
+	check_eq(c.write_zeroes_may_unmap, v->may_unmap);
+}
+
 /* No owner needed, and the disk is neither attached nor kept open. */
 TEST(leaves_the_disk_alone)
 {
