@@ -17,6 +17,7 @@
 
 #define MEMORY (4u << 20)
 #define QUEUES 4
+#define FEATURES (BLK_FEATURES | BIT(VIRTIO_BLK_F_ZONED))
 
 /* More allocations than this no call makes; the sweep would not end. */
 #define SWEEP_MAX 5000
@@ -47,6 +48,17 @@ struct step {
 static const char *plain_disk(void)
 {
 	return nullb_new(&(struct nullb){});
+}
+
+static const char *regular_file(void)
+{
+	return file_new(16);
+}
+
+/* The first zone has no write pointer. */
+static const char *zoned_disk(void)
+{
+	return nullb_new(&(struct nullb){ .attributes = "zoned=1 zone_size=4 zone_nr_conv=1" });
 }
 
 static const char *late_disk(void)
@@ -119,7 +131,7 @@ static int run_close(struct scene *s)
 
 static int run_features(struct scene *s)
 {
-	return vdev_set_features(s->blk.dev, BLK_FEATURES);
+	return vdev_set_features(s->blk.dev, FEATURES);
 }
 
 static int run_mem_table(struct scene *s)
@@ -183,6 +195,29 @@ static int run_config_of_backend(struct scene *s)
 	struct vhost_blk_config config;
 
 	return blk_get_config(s->blk.dev, -1, &config);
+}
+
+static int set_writeback(struct scene *s, int writeback)
+{
+	return ioctl(s->blk.dev->fd, VHOST_BLK_SET_WRITEBACK, &writeback);
+}
+
+static int run_writethrough(struct scene *s)
+{
+	return set_writeback(s, 0);
+}
+
+/* What failed has changed nothing. */
+static void check_cache_mode(struct scene *s, bool worked)
+{
+	struct virtio_blk_config config;
+	struct vhost_blk_config answer;
+
+	check_ok(blk_get_config(s->blk.dev, -1, &answer));
+	memcpy(&config, answer.config, sizeof(config));
+	check_eq(config.wce, !worked);
+	check_works(&s->blk);
+	check_ok(set_writeback(s, 1));
 }
 
 static void detach_it(struct scene *s)
@@ -259,11 +294,20 @@ static const struct step steps[] = {
 	{ "get_config_of_file", .run = run_config_of_file, .after = works },
 	{ "get_config_of_backend", .run = run_config_of_backend, .after = works,
 	  .never_fails = true },
+	{ "set_writeback", .run = run_writethrough, .after = check_cache_mode, .may_fail = EIO },
 	{ "attach", .before = detach_it, .run = run_attach, .after = attach_it },
+	{ "attach_file", .disk = regular_file, .before = detach_it, .run = run_attach,
+	  .after = attach_it },
+	{ "attach_zoned", .disk = zoned_disk, .before = detach_it, .run = run_attach,
+	  .after = attach_it },
 	{ "attach_dirty", .before = dirty_the_cache, .run = run_attach,
 	  .after = attach_it, .may_fail = EIO },
 	{ "exchange", .run = run_exchange, .after = attach_it },
 	{ "detach", .run = run_detach, .after = attach_it, .never_fails = true },
+	{ "detach_file", .disk = regular_file, .run = run_detach, .after = attach_it,
+	  .never_fails = true },
+	{ "detach_zoned", .disk = zoned_disk, .run = run_detach, .after = attach_it,
+	  .never_fails = true },
 	{ "detach_in_flight", .disk = late_disk, .before = put_load, .run = run_detach,
 	  .after = check_drained, .never_fails = true },
 };
@@ -273,9 +317,11 @@ static struct scene scene_new(const struct step *step)
 	struct scene s = { .path = step->disk ? step->disk() : plain_disk() };
 
 	s.blk = blk_start(&(struct blk_setup){
-		.path = s.path, .queues = QUEUES, .memory = MEMORY });
+		.path = s.path, .queues = QUEUES, .memory = MEMORY, .features = FEATURES });
 	s.other = check_ok(open(plain_disk(), O_RDWR | O_CLOEXEC));
-	faults_on_disk(s.path);
+	/* A file is no disk: it goes through the page cache. */
+	if (step->disk != regular_file)
+		faults_on_disk(s.path);
 	check_works(&s.blk);
 	return s;
 }
