@@ -24,7 +24,7 @@ help: ## show this
 	@echo '  KSRC=DIR    kernel source that has drivers/vhost/vhost.h (default: linux-source)'
 	@echo '  T=GROUP[/TEST]  with check: one group or one test'
 	@echo '  KERNEL=V    with check: the kernel of the testbed (default: 6.12)'
-	@echo '  DEBUG=1     with check: the debug kernel (KASAN, lockdep, fault injection)'
+	@echo '  DEBUG=1     with check and fuzz: the debug kernel (KASAN, lockdep, fault injection)'
 	@echo '  TIME=S SEED=N   with fuzz: for how long (default: $(TIME)), and which requests'
 	@echo '  V=1         show the commands'
 
@@ -47,7 +47,7 @@ check: ## set everything up, then run all tests
 	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(T)
 
 fuzz: ## give a device in the testbed random requests for TIME seconds
-	$(Q)scripts/testbed run --kernel $(KERNEL) --timeout $$(($(TIME) + 300)) -- \
+	$(Q)scripts/testbed run --kernel $(KERNEL) $(if $(DEBUG),--debug) --timeout $$(($(TIME) + 300)) -- \
 		env FUZZ_TIME=$(TIME) FUZZ_SEED=$(SEED) TESTS_LIMIT=$$(($(TIME) + 120)) \
 		/project/tests/run hostile/fuzz/longer
 

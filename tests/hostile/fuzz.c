@@ -31,6 +31,8 @@
 /* Between them, where what comes back is not waited for. */
 #define PACE_MS 5
 #define END_MS 10000
+/* Busy polling, where it is on, is for less than that. */
+#define POLL_US 200
 /* Sectors that the probes write to, at the disk's beginning. */
 #define PROBE_SECTORS 8
 
@@ -45,6 +47,7 @@ struct fuzz {
 	struct gen gen[QUEUES];
 	int kick[QUEUES][2];
 	int workers[WORKERS];
+	int config_call;
 	bool stopped[QUEUES], jumped[QUEUES];
 	unsigned char *canary;
 	pthread_t racer;
@@ -118,6 +121,7 @@ static void fuzz_open(struct fuzz *f)
 		f->kick[q][0] = vq->kick;
 		f->kick[q][1] = check_ok(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 	}
+	f->config_call = check_ok(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 	for (unsigned int i = 0; i < WORKERS; i++)
 		f->workers[i] = vdev_new_worker(f->blk.dev);
 }
@@ -202,6 +206,32 @@ static void other_worker(struct fuzz *f, struct vq *vq)
 		check_ok(vq_attach_worker(vq, worker));
 }
 
+static void set_writeback(struct fuzz *f, int writeback)
+{
+	check_ok(ioctl(f->blk.dev->fd, VHOST_BLK_SET_WRITEBACK, &writeback));
+}
+
+static void set_config_call(struct fuzz *f, int event)
+{
+	check_ok(ioctl(f->blk.dev->fd, VHOST_BLK_SET_CONFIG_CALL, &event));
+}
+
+static void set_polling(struct fuzz *f, unsigned int q, unsigned int us)
+{
+	struct vhost_vring_state state = { .index = q, .num = us };
+
+	check_ok(ioctl(f->blk.dev->fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &state));
+}
+
+/* What they have set is of their round alone. */
+static void unshake(struct fuzz *f)
+{
+	set_writeback(f, 1);
+	set_config_call(f, -1);
+	for (unsigned int q = 0; q < QUEUES; q++)
+		set_polling(f, q, 0);
+}
+
 static void shake(struct fuzz *f)
 {
 	unsigned int q = below(f, QUEUES);
@@ -209,7 +239,7 @@ static void shake(struct fuzz *f)
 	struct vhost_blk_config config;
 
 	f->ioctls++;
-	switch (below(f, 9)) {
+	switch (below(f, 12)) {
 	case 0:
 		vdev_stop(f->blk.dev);
 		usleep(below(f, 3000));
@@ -237,6 +267,15 @@ static void shake(struct fuzz *f)
 	case 7:
 		check_ok(blk_get_config(f->blk.dev, below(f, 2) ? f->blk.fd : -1, &config));
 		vq_get_base(vq);
+		break;
+	case 8:
+		set_writeback(f, below(f, 2));
+		break;
+	case 9:
+		set_config_call(f, below(f, 2) ? f->config_call : -1);
+		break;
+	case 10:
+		set_polling(f, q, below(f, 2) ? below(f, POLL_US) : 0);
 		break;
 	default:
 		other_worker(f, vq);
@@ -270,6 +309,7 @@ static void round_begin(struct fuzz *f)
 		vq_setup(vq);
 		gen_seed(&f->gen[q], prng(&f->random));
 	}
+	unshake(f);
 	attach(f);
 	for (unsigned int q = 0; q < QUEUES; q++) {
 		probe(f, f->blk.dev->vqs[q]);
