@@ -76,6 +76,27 @@ TEST_V(write, ranges)
 	check_medium(blk.path, medium);
 }
 
+/* Of whatever size it is. */
+TEST(end_of_any_disk)
+{
+	struct blk blk = blk_start(&(struct blk_setup){ 0 });
+	unsigned char data[2 * SECTOR], got[2 * SECTOR] = { 0 };
+	const uint64_t end = blk.capacity;
+
+	fill(data, sizeof(data), 4);
+	blk_write(blk.vq, end - 2, data, sizeof(data));
+	for (uint64_t sector = end - 1; sector <= end + 1; sector++) {
+		blk_expect(blk.vq, &(struct blk_io){
+				.type = VIRTIO_BLK_T_OUT, .sector = sector, .out = got,
+				.out_len = sizeof(got) }, VIRTIO_BLK_S_IOERR);
+		blk_expect(blk.vq, &(struct blk_io){
+				.type = VIRTIO_BLK_T_IN, .sector = sector,
+				.in_len = sizeof(got) }, VIRTIO_BLK_S_IOERR);
+	}
+	blk_read(blk.vq, end - 2, got, sizeof(got));
+	check_same(got, data, sizeof(got), "the last two sectors");
+}
+
 /* Data of no bytes: nothing is read there, but what is asked must exist. */
 static const struct {
 	const char *name;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* DISCARD, WRITE_ZEROES, SECURE_ERASE: requests that name ranges (VIRTIO 5.2.6). */
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "blk.h"
@@ -93,6 +94,33 @@ TEST_V(zeroes_on_any_disk, zeroing)
 	do_ranges(&disk.blk, VIRTIO_BLK_T_WRITE_ZEROES, r, 2, VIRTIO_BLK_S_OK);
 	disk_zeroed(&disk, 1, 7);
 	disk_zeroed(&disk, 16, 128);
+	disk_check(&disk);
+}
+
+/* What was discarded is as it was or zeroes, and may be written again. */
+TEST(discard_on_any_disk)
+{
+	const struct blk_setup any = { .features = FEATURES };
+	struct disk disk = disk_start(getenv("BLK_BACKEND") ? &any : &nullb);
+	static const unsigned char zeroes[SECTOR];
+	range_t r[] = { range(200, 8, 0), range(16, 128, 0) };
+	struct vhost_blk_config config;
+	unsigned char got[SECTOR];
+
+	check_ok(blk_get_config(disk.blk.dev, -1, &config));
+	if (!(config.features & BIT(VIRTIO_BLK_F_DISCARD))) {
+		do_ranges(&disk.blk, VIRTIO_BLK_T_DISCARD, r, 2, VIRTIO_BLK_S_UNSUPP);
+		disk_check(&disk);
+		skip("DISCARD is not offered");
+	}
+	do_ranges(&disk.blk, VIRTIO_BLK_T_DISCARD, r, 2, VIRTIO_BLK_S_OK);
+	for (unsigned int sector = 16; sector < 16 + 128; sector++) {
+		blk_read(disk.blk.vq, sector, got, SECTOR);
+		if (memcmp(got, zeroes, SECTOR))
+			check_same(got, disk.want + sector * SECTOR, SECTOR, "a sector");
+	}
+	blk_write(disk.blk.vq, 16, disk.want + 16 * SECTOR, 128 * SECTOR);
+	blk_write(disk.blk.vq, 200, disk.want + 200 * SECTOR, 8 * SECTOR);
 	disk_check(&disk);
 }
 
