@@ -35,6 +35,46 @@ l2_until()
 	done
 }
 
+# A disk that a test can change under the guest: l2_dm NAME TABLE, into $l2_disk.
+l2_dm()
+{
+	modprobe dm_mod
+	dmsetup --noudevsync create "$1" --table "$2"
+	dmsetup mknodes "$1"
+	l2_disk=/dev/mapper/$1
+}
+
+# Gives it another table.
+l2_dm_load()
+{
+	dmsetup --noudevsync suspend --noflush --nolockfs "$1"
+	dmsetup --noudevsync load "$1" --table "$2"
+	dmsetup --noudevsync resume "$1"
+}
+
+# A zoned disk, of 16 zones of 4 MiB, two of them conventional, into $l2_disk:
+# l2_zoned [ATTRIBUTE=VALUE]...
+l2_zoned()
+{
+	local attribute dir=/sys/kernel/config/nullb/l2zoned
+
+	modprobe null_blk nr_devices=0
+	l2_remove_zoned
+	mkdir $dir
+	for attribute in size=64 memory_backed=1 zoned=1 zone_size=4 zone_capacity=3 zone_nr_conv=2 \
+		zone_max_open=6 zone_max_active=8 "$@" power=1; do
+		echo "${attribute#*=}" >"$dir/${attribute%%=*}"
+	done
+	l2_disk=/dev/l2zoned
+}
+
+l2_remove_zoned()
+{
+	local dir=/sys/kernel/config/nullb/l2zoned
+
+	[ ! -d $dir ] || rmdir $dir
+}
+
 # The options of a vhost-blk disk: l2_drive PROPERTIES, into the array drive.
 l2_drive()
 {
