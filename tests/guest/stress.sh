@@ -10,18 +10,21 @@ set -eu -o pipefail
 fs=$1 seconds=$2 files=$3
 here=$(dirname "$0")
 
-# A tree that is copied, packed and removed while it changes, and so not all of it.
-shuffle()
+# Files and folders that come, go, and change their names, sizes and holes.
+names()
 {
-	local i=0
+	stress-ng --temp-path /mnt/names --timeout "$seconds" --verify \
+		--dentry 1 --dentries 256 --dir 1 --dir-dirs 64 --rename 1 \
+		--fallocate 1 --fallocate-bytes 8m --hdd 1 --hdd-bytes 8m
+}
 
-	until [ -e /tmp/enough ]; do
-		i=$((i + 1))
-		cp -a /mnt/keep "/mnt/copy$i" 2>/dev/null || :
-		tar -C /mnt -cf "/mnt/$i.tar" "copy$i" stress 2>/dev/null || :
-		rm -rf "/mnt/copy$i" "/mnt/$((i - 1)).tar"
-		sync
-	done
+# finish JOB FILE: it must have succeeded; FILE is what it said.
+finish()
+{
+	wait "$1" || {
+		tail -n 20 "$2"
+		exit 98
+	}
 }
 
 modprobe -a virtio_blk "$fs"
@@ -30,16 +33,12 @@ ext4)	mkfs.ext4 -q -F /dev/vda ;;
 xfs)	mkfs.xfs -q -f /dev/vda ;;
 esac
 mount -o discard /dev/vda /mnt
-mkdir /mnt/keep /mnt/stress
+mkdir /mnt/keep /mnt/names /mnt/stress
 STRESS_SECONDS=$seconds fio "$here/stress.fio" >/tmp/fio.out 2>&1 &
 fio=$!
-shuffle &
-shuffle=$!
+names >/tmp/names.out 2>&1 &
+names=$!
 python3 "$here/keep.py" /mnt/keep "$files"
-wait $fio || {
-	tail -n 20 /tmp/fio.out
-	exit 98
-}
-touch /tmp/enough
-wait $shuffle
+finish $fio /tmp/fio.out
+finish $names /tmp/names.out
 umount /mnt
