@@ -10,19 +10,22 @@ unsigned int guest_add_at(struct guest *g, uint64_t gpa, uint64_t size, void *hv
 	struct guest_region *r = &g->region[g->nregions];
 
 	check(g->nregions < GUEST_REGIONS, "more than %d regions", GUEST_REGIONS);
-	*r = (struct guest_region){ .gpa = gpa, .size = size, .hva = hva };
+	*r = (struct guest_region){ .gpa = gpa, .size = size, .hva = hva,
+				     .fd = -1 };
 	return g->nregions++;
 }
 
 unsigned int guest_add(struct guest *g, uint64_t gpa, uint64_t size)
 {
 	int fd = check_ok(memfd_create("guest", MFD_CLOEXEC));
+	unsigned int n;
 	void *hva;
 
 	check_ok(ftruncate(fd, size));
 	hva = check_ok(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-	close(fd);
-	return guest_add_at(g, gpa, size, hva);
+	n = guest_add_at(g, gpa, size, hva);
+	g->region[n].fd = fd;
+	return n;
 }
 
 uint64_t guest_alloc_in(struct guest *g, unsigned int region, uint64_t size,

@@ -19,6 +19,8 @@ struct guest_region {
 	uint64_t gpa;
 	uint64_t size;
 	void *hva;
+	/* Of the memfd, or -1. */
+	int fd;
 	/* Bump allocator: what lies below is given out. */
 	uint64_t used;
 };

@@ -36,7 +36,7 @@ static int detach(struct vdev *dev)
 	return endpoint(dev, VHOST_SCSI_CLEAR_ENDPOINT);
 }
 
-static const struct vdev_ops scsi_ops = {
+const struct vdev_ops scsi_ops = {
 	.path = "/dev/vhost-scsi",
 	.module = "vhost_scsi",
 	.attach = attach,

@@ -13,6 +13,9 @@
 #define SCSI_BLOCK 512
 #define SCSI_TPGT 1
 
+/* The backend is a WWPN. */
+extern const struct vdev_ops scsi_ops;
+
 /*
  * A target with a RAM disk of that many MiB as LUN 0; returns its name, which
  * is what SET_ENDPOINT takes. It goes when the test has ended.

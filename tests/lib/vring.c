@@ -53,10 +53,16 @@ struct vdev *vdev_open_bare(const struct vdev_ops *ops)
 	return dev;
 }
 
+int vdev_request(struct vdev *dev, unsigned long request, void *arg)
+{
+	return dev->ops->request ? dev->ops->request(dev, request, arg) :
+				   ioctl(dev->fd, request, arg);
+}
+
 void vdev_own(struct vdev *dev, uint64_t memory)
 {
-	check_ok(ioctl(dev->fd, VHOST_SET_OWNER));
-	check_ok(ioctl(dev->fd, VHOST_GET_FEATURES, &dev->offered));
+	check_ok(vdev_request(dev, VHOST_SET_OWNER, NULL));
+	check_ok(vdev_request(dev, VHOST_GET_FEATURES, &dev->offered));
 	if (memory)
 		guest_add(&dev->mem, GUEST_BASE, memory);
 }
@@ -84,7 +90,7 @@ void vdev_kernel_thread(struct vdev *dev)
 
 int vdev_set_features(struct vdev *dev, uint64_t features)
 {
-	return ioctl(dev->fd, VHOST_SET_FEATURES, &features);
+	return vdev_request(dev, VHOST_SET_FEATURES, &features);
 }
 
 void vdev_negotiate(struct vdev *dev, uint64_t features)
@@ -110,7 +116,7 @@ int vdev_set_mem_table(struct vdev *dev)
 		m.region[i].memory_size = dev->mem.region[i].size;
 		m.region[i].userspace_addr = (uintptr_t)dev->mem.region[i].hva;
 	}
-	return ioctl(dev->fd, VHOST_SET_MEM_TABLE, &m);
+	return vdev_request(dev, VHOST_SET_MEM_TABLE, &m);
 }
 
 void vdev_setup(struct vdev *dev)
@@ -137,21 +143,21 @@ int vdev_new_worker(struct vdev *dev)
 {
 	struct vhost_worker_state s = { 0 };
 
-	return ioctl(dev->fd, VHOST_NEW_WORKER, &s) ? -1 : (int)s.worker_id;
+	return vdev_request(dev, VHOST_NEW_WORKER, &s) ? -1 : (int)s.worker_id;
 }
 
 int vdev_free_worker(struct vdev *dev, int worker)
 {
 	struct vhost_worker_state s = { .worker_id = worker };
 
-	return ioctl(dev->fd, VHOST_FREE_WORKER, &s);
+	return vdev_request(dev, VHOST_FREE_WORKER, &s);
 }
 
 int vq_attach_worker(struct vq *vq, int worker)
 {
 	struct vhost_vring_worker w = { .index = vq->index, .worker_id = worker };
 
-	return ioctl(vq->dev->fd, VHOST_ATTACH_VRING_WORKER, &w);
+	return vdev_request(vq->dev, VHOST_ATTACH_VRING_WORKER, &w);
 }
 
 /* Rings */
@@ -205,7 +211,7 @@ unsigned int vq_get_base(struct vq *vq)
 {
 	struct vhost_vring_state s = { .index = vq->index };
 
-	check_ok(ioctl(vq->dev->fd, VHOST_GET_VRING_BASE, &s));
+	check_ok(vdev_request(vq->dev, VHOST_GET_VRING_BASE, &s));
 	return s.num;
 }
 
@@ -218,7 +224,7 @@ int vq_set_num(struct vq *vq, unsigned int num)
 {
 	struct vhost_vring_state s = { .index = vq->index, .num = num };
 
-	return ioctl(vq->dev->fd, VHOST_SET_VRING_NUM, &s);
+	return vdev_request(vq->dev, VHOST_SET_VRING_NUM, &s);
 }
 
 int vq_set_addr(struct vq *vq)
@@ -231,14 +237,14 @@ int vq_set_addr(struct vq *vq)
 		.log_guest_addr = vq->used_gpa,
 	};
 
-	return ioctl(vq->dev->fd, VHOST_SET_VRING_ADDR, &a);
+	return vdev_request(vq->dev, VHOST_SET_VRING_ADDR, &a);
 }
 
 int vq_set_file(struct vq *vq, unsigned long request, int fd)
 {
 	struct vhost_vring_file f = { .index = vq->index, .fd = fd };
 
-	return ioctl(vq->dev->fd, request, &f);
+	return vdev_request(vq->dev, request, &f);
 }
 
 void vq_setup(struct vq *vq)
@@ -247,7 +253,7 @@ void vq_setup(struct vq *vq)
 	struct vhost_vring_state s = { .index = vq->index, .num = vq->last_used };
 
 	check_ok(vq_set_num(vq, vq->num));
-	check_ok(ioctl(vq->dev->fd, VHOST_SET_VRING_BASE, &s));
+	check_ok(vdev_request(vq->dev, VHOST_SET_VRING_BASE, &s));
 	check_ok(vq_set_addr(vq));
 	check_ok(vq_set_file(vq, VHOST_SET_VRING_KICK, vq->kick));
 	check_ok(vq_set_file(vq, VHOST_SET_VRING_CALL, vq->call));

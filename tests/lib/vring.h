@@ -65,7 +65,8 @@ struct vq {
 struct vdev_ops {
 	const char *path;
 	const char *module;
-	/* Return 0, or -1 and errno. */
+	/* Return 0, or -1 and errno. Instead of ioctl, where the device is no file: */
+	int (*request)(struct vdev *dev, unsigned long request, void *arg);
 	int (*attach)(struct vdev *dev);
 	int (*detach)(struct vdev *dev);
 };
@@ -95,6 +96,8 @@ struct seg {
  * memory and rings, and attaches the backend.
  */
 struct vdev *vdev_open(const struct vdev_ops *ops, uint64_t memory);
+/* One of vhost's ioctls, as the device takes it; returns -1 and errno. */
+int vdev_request(struct vdev *dev, unsigned long request, void *arg);
 struct vdev *vdev_open_bare(const struct vdev_ops *ops);
 /* What vdev_open does with one opened bare. */
 void vdev_own(struct vdev *dev, uint64_t memory);
