@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# Figures of a part of `make bench`, as lines of JSON. Sourced.
+#
+# A line is one measurement: bench, engine, device, rw, bs, qd, vqs, devices, metric,
+# value, run, and within, how far two runs may be apart. Whether the last two of a cell
+# are no further is for scripts/bench.d/report to say.
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+# shellcheck disable=SC2034 # the parts'
+client=$here/../../build/tests/bench/vring-bench
+status=0
+declare -A begun
+# Half a percent, unless a part says otherwise.
+within=0.005
+
+# begin NAME: what the next figures belong to, and where they go.
+begin()
+{
+	bench=$1
+	report=/out/bench.$1
+	[ -n "${begun[$1]-}" ] || : >"$report"
+	begun[$1]=1
+}
+
+# cell DEVICE RW BS QD VQS DEVICES: what the next figures are of.
+cell()
+{
+	device=$1 rw=$2 bs=$3 qd=$4 vqs=$5 devices=$6
+	where="$device, $rw $bs, QD $qd, $vqs vqs, $devices devices"
+}
+
+# emit ENGINE METRIC VALUE RUN
+emit()
+{
+	printf '{"bench":"%s","engine":"%s","device":"%s","rw":"%s","bs":%s,"qd":%s,"vqs":%s,"devices":%s,"metric":"%s","value":%s,"run":%s,"within":%s}\n' \
+		"$bench" "$1" "$device" "$rw" "$bs" "$qd" "$vqs" "$devices" "$2" "$3" "$4" "$within" >>"$report"
+}
+
+# failed ENGINE WHY: the cell has no figure; the part goes on and fails.
+failed()
+{
+	echo "bench: $bench: $1 on $where: $2" >&2
+	status=1
+}

@@ -1,0 +1,102 @@
+# shellcheck shell=bash
+# The devices that are measured, and what serves them. Sourced.
+
+nullb_dir=/sys/kernel/config/nullb
+lio=/sys/kernel/config/target
+declare -A qsd_pids
+
+# nullb_new NAME: a null_blk of 1 GiB without data, which completes a request as it is
+# given it.
+nullb_new()
+{
+	modprobe null_blk nr_devices=0
+	mkdir "$nullb_dir/$1"
+	echo 1024 >"$nullb_dir/$1/size"
+	echo 512 >"$nullb_dir/$1/blocksize"
+	echo 0 >"$nullb_dir/$1/irqmode"
+	nproc >"$nullb_dir/$1/submit_queues"
+	echo 1 >"$nullb_dir/$1/power"
+}
+
+# lio_new NUMBER DEVICE: a target of the vhost fabric with DEVICE behind its LUN 0; its
+# name into $wwpn.
+lio_new()
+{
+	local store tpg
+
+	wwpn=naa.50014057636$(printf %05x "$1")
+	modprobe -a target_core_mod target_core_iblock vhost_scsi
+	store=$lio/core/iblock_0/bench$1 tpg=$lio/vhost/$wwpn/tpgt_1
+	mkdir -p "$store"
+	echo "udev_path=$2" >"$store/control"
+	echo 1 >"$store/enable"
+	mkdir -p "$tpg/lun/lun_0"
+	echo "naa.50014057637$(printf %05x "$1")" >"$tpg/nexus"
+	ln -s "$store" "$tpg/lun/lun_0/bench"
+}
+
+lio_free()
+{
+	local tpg
+
+	tpg=$lio/vhost/naa.50014057636$(printf %05x "$1")/tpgt_1
+	rm "$tpg/lun/lun_0/bench"
+	echo NULL >"$tpg/nexus"
+	rmdir "$tpg/lun/lun_0" "$tpg" "${tpg%/*}" "$lio/core/iblock_0/bench$1"
+}
+
+# qsd_start AIO DEVICE...: a qemu-storage-daemon with a vhost-user-blk export of each, at
+# /tmp/AIO.NUMBER.
+qsd_start()
+{
+	local aio=$1 number=0 options=()
+
+	shift
+	while [ $# -gt 0 ]; do
+		options+=(--blockdev "host_device,node-name=d$number,filename=$1,cache.direct=on,aio=$aio"
+			--export "vhost-user-blk,id=e$number,node-name=d$number,writable=on,num-queues=16,addr.type=unix,addr.path=/tmp/$aio.$number")
+		number=$((number + 1))
+		shift
+	done
+	qemu-storage-daemon "${options[@]}" &
+	qsd_pids[$aio]=$!
+	until [ -S "/tmp/$aio.$((number - 1))" ]; do
+		kill -0 "${qsd_pids[$aio]}"
+		sleep 0.1
+	done
+}
+
+qsd_stop()
+{
+	kill "${qsd_pids[$1]}"
+	wait "${qsd_pids[$1]}" || :
+	rm -f "/tmp/$1".*
+}
+
+# serve DEVICE...: by everything that is compared, into arrays of what each engine of
+# the client takes as its devices.
+serve()
+{
+	local number
+
+	bare=("$@") scsi=() user=() user_aio=()
+	for number in "${!bare[@]}"; do
+		lio_new "$number" "${bare[number]}"
+		scsi+=("$wwpn,${bare[number]}")
+		user+=("/tmp/io_uring.$number,${bare[number]}")
+		user_aio+=("/tmp/native.$number,${bare[number]}")
+	done
+	qsd_start io_uring "$@"
+	qsd_start native "$@"
+}
+
+serve_no_more()
+{
+	local number
+
+	qsd_stop io_uring
+	qsd_stop native
+	for number in "${!bare[@]}"; do
+		lio_free "$number"
+	done
+}
