@@ -26,6 +26,7 @@ help: ## show this
 	@echo '  KERNEL=V    with check: the kernel of the testbed (default: 6.12)'
 	@echo '  DEBUG=1     with check and fuzz: the debug kernel (KASAN, lockdep, fault injection)'
 	@echo '  TIME=S SEED=N   with fuzz: for how long (default: $(TIME)), and which requests'
+	@echo '  QUICK=1     with bench: a few figures, in minutes'
 	@echo '  V=1         show the commands'
 
 modules: ## build vhost_storage.ko and vhost_blk.ko for KDIR
@@ -50,6 +51,9 @@ fuzz: ## give a device in the testbed random requests for TIME seconds
 	$(Q)scripts/testbed run --kernel $(KERNEL) $(if $(DEBUG),--debug) --timeout $$(($(TIME) + 300)) -- \
 		env FUZZ_TIME=$(TIME) FUZZ_SEED=$(SEED) TESTS_LIMIT=$$(($(TIME) + 120)) \
 		/project/tests/run hostile/fuzz/longer
+
+bench: ## measure vhost_blk beside its peers: table, plots, build/bench/latest.json
+	$(Q)scripts/bench $(if $(QUICK),--quick)
 
 clean: ## remove build/ (scripts/testbed clean: the cache too)
 	$(Q)rm -rf build
