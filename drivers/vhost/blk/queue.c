@@ -82,6 +82,29 @@ static int vhost_blk_execute(struct vhost_blk_req *req,
 	return 0;
 }
 
+/* In one piece, as all drivers have it, it is loaded as what it is. */
+static int vhost_blk_load_header(struct virtio_blk_outhdr *hdr, const struct iovec *iov,
+				 unsigned int segs, size_t len)
+{
+	const struct virtio_blk_outhdr __user *from = iov->iov_base;
+	struct iov_iter iter;
+
+	if (iov->iov_len < sizeof(*hdr)) {
+		iov_iter_init(&iter, ITER_SOURCE, iov, segs, len);
+		return copy_from_iter_full(hdr, sizeof(*hdr), &iter) ? 0 : -EFAULT;
+	}
+	if (!user_read_access_begin(from, sizeof(*from)))
+		return -EFAULT;
+	unsafe_get_user(hdr->type, &from->type, fault);
+	unsafe_get_user(hdr->ioprio, &from->ioprio, fault);
+	unsafe_get_user(hdr->sector, &from->sector, fault);
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
 /*
  * Reads the header and checks the request: VIRTIO 2.7.4.1, the buffers may be
  * cut anywhere. Returns the status to end it with; EFAULT where the memory table
@@ -92,12 +115,10 @@ static int vhost_blk_decode(struct vhost_blk_req *req, unsigned int out,
 {
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	struct virtio_blk_outhdr hdr;
-	struct iov_iter from;
 
 	if (out_len < sizeof(hdr))
 		return VIRTIO_BLK_S_IOERR;
-	iov_iter_init(&from, ITER_SOURCE, vq->iov, out, out_len);
-	if (!copy_from_iter_full(&hdr, sizeof(hdr), &from))
+	if (vhost_blk_load_header(&hdr, vq->iov, out, out_len))
 		return -EFAULT;
 	vhost_blk_backend_limits(vhost_vq_get_backend(vq), limits);
 	limits->features = vq->acked_features;

@@ -26,6 +26,8 @@ static void vstor_vq_set_stopped(struct vstor_vq *svq, bool stopped)
 {
 	mutex_lock(&svq->vq.mutex);
 	svq->stopped = stopped;
+	/* It goes with the memory table. */
+	svq->region = NULL;
 	mutex_unlock(&svq->vq.mutex);
 }
 

@@ -104,6 +104,7 @@ struct vstor_ops {
  * @drained: woken when @done gets an entry and when commands were finished, for
  *	whoever waits in drain.c
  * @number: of its device, and @index of the vq in it; fixed
+ * @region: of guest memory, where the last address was; NULL while it is stopped
  * @now: when the present batch was begun, in ns
  * @active_at: when there last was a command to take or to finish, in ns
  * @stats: see above
@@ -120,6 +121,7 @@ struct vstor_vq {
 	wait_queue_head_t drained;
 	unsigned int number;
 	unsigned int index;
+	const struct vhost_iotlb_map *region;
 	u64 now;
 	u64 active_at;
 	struct vstor_stats stats;
@@ -132,6 +134,15 @@ static inline struct vstor_vq *to_vstor_vq(struct vhost_virtqueue *vq)
 {
 	return container_of(vq, struct vstor_vq, vq);
 }
+
+/* chain.c */
+
+/*
+ * Takes the next chain off the available ring: @out readable and then @in writable
+ * entries are in vq->iov. Returns its head, -ENODATA where there is none, or another
+ * error where it is not one that VIRTIO allows. vq->mutex held.
+ */
+int vstor_chain_get(struct vstor_vq *svq, unsigned int *out, unsigned int *in);
 
 /* vring.c: ring to command and back */
 

@@ -39,25 +39,22 @@ EXPORT_SYMBOL_NS_GPL(vstor_vq_break, VHOST_STORAGE);
  */
 static ssize_t vstor_vq_take(struct vstor_vq *svq)
 {
-	struct vhost_virtqueue *vq = &svq->vq;
 	unsigned int out, in;
 	ssize_t bytes;
 	int head;
 
 	if (!svq->ops->ready(svq))
 		return -EAGAIN;
-	head = vhost_get_vq_desc(vq, vq->iov, ARRAY_SIZE(vq->iov), &out, &in,
-				 NULL, NULL);
+	head = vstor_chain_get(svq, &out, &in);
+	if (head == -ENODATA)
+		return head;
 	if (head < 0) {
 		vstor_vq_break(svq, "bad descriptor chain");
 		return head;
 	}
-	if (head == vq->num)
-		return -ENODATA;
-
 	bytes = svq->ops->take(svq, head, out, in);
 	if (bytes == -EAGAIN)
-		vhost_discard_vq_desc(vq, 1);
+		vhost_discard_vq_desc(&svq->vq, 1);
 	else if (bytes < 0)
 		vstor_vq_break(svq, "a request that cannot be answered");
 	return bytes;
@@ -312,6 +309,7 @@ int vstor_vq_start(struct vstor_vq *svq)
 
 	svq->broken = false;
 	svq->starved = false;
+	svq->region = NULL;
 	return vhost_vq_init_access(&svq->vq);
 }
 EXPORT_SYMBOL_NS_GPL(vstor_vq_start, VHOST_STORAGE);
