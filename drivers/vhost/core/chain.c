@@ -22,7 +22,8 @@ struct vstor_chain {
 };
 
 /* 16 bytes, loaded as what they are: the general copy is slower by far. */
-static int vstor_load_desc(struct vring_desc *to, const struct vring_desc __user *from)
+static __always_inline int vstor_load_desc(struct vring_desc *to,
+					   const struct vring_desc __user *from)
 {
 	if (!user_read_access_begin(from, sizeof(*from)))
 		return -EFAULT;
@@ -37,25 +38,24 @@ fault:
 	return -EFAULT;
 }
 
-/* The memory region that @addr is in; most often it is the one of the last time. */
-static const struct vhost_iotlb_map *vstor_region(struct vstor_vq *svq, u64 addr)
+/* Are @len bytes at @addr, at least one, in the region? */
+static bool vstor_region_has(const struct vhost_iotlb_map *region, u64 addr, u32 len)
 {
-	const struct vhost_iotlb_map *region = svq->region;
+	return region && addr >= region->start && addr <= region->last &&
+	       len - 1 <= region->last - addr;
+}
 
-	if (region && addr >= region->start && addr <= region->last)
-		return region;
-	region = vhost_iotlb_itree_first(svq->vq.umem, addr, addr);
-	if (region)
-		svq->region = region;
-	return region;
+static void __user *vstor_region_at(const struct vhost_iotlb_map *region, u64 addr)
+{
+	return (void __user *)(unsigned long)(region->addr + (addr - region->start));
 }
 
 /*
  * Where @len bytes of guest memory at @addr are in the owner's: up to @max entries of
  * @iov, one for each region. Returns how many, or an error.
  */
-static int vstor_translate(struct vstor_vq *svq, u64 addr, u32 len, struct iovec *iov,
-			   unsigned int max)
+static noinline int vstor_translate_regions(struct vstor_vq *svq, u64 addr, u32 len,
+					    struct iovec *iov, unsigned int max)
 {
 	const struct vhost_iotlb_map *region;
 	unsigned int n = 0;
@@ -64,22 +64,35 @@ static int vstor_translate(struct vstor_vq *svq, u64 addr, u32 len, struct iovec
 	for (; len; addr += part, len -= part, n++) {
 		if (n == max)
 			return -ENOBUFS;
-		region = vstor_region(svq, addr);
+		region = vhost_iotlb_itree_first(svq->vq.umem, addr, addr);
 		if (!region)
 			return -EFAULT;
+		svq->region = region;
 		part = min_t(u64, len - 1, region->last - addr) + 1;
-		iov[n].iov_base = (void __user *)(unsigned long)(region->addr + addr -
-								 region->start);
+		iov[n].iov_base = vstor_region_at(region, addr);
 		iov[n].iov_len = part;
 	}
 	return n;
 }
 
+/* Most often all of it is in the region of the last time. */
+static __always_inline int vstor_translate(struct vstor_vq *svq, u64 addr, u32 len,
+					   struct iovec *iov, unsigned int max)
+{
+	const struct vhost_iotlb_map *region = svq->region;
+
+	if (!len || !max || !vstor_region_has(region, addr, len))
+		return vstor_translate_regions(svq, addr, len, iov, max);
+	iov->iov_base = vstor_region_at(region, addr);
+	iov->iov_len = len;
+	return 1;
+}
+
 /* VIRTIO 2.7.4.2: readable entries come before writable ones. */
-static int vstor_chain_add(struct vstor_chain *chain, const struct vring_desc *desc)
+static __always_inline int vstor_chain_add(struct vstor_chain *chain,
+					   const struct vring_desc *desc)
 {
 	struct vhost_virtqueue *vq = &chain->svq->vq;
-	bool write = desc->flags & cpu_to_vhost16(vq, VRING_DESC_F_WRITE);
 	unsigned int have = chain->out + chain->in;
 	int n;
 
@@ -88,17 +101,18 @@ static int vstor_chain_add(struct vstor_chain *chain, const struct vring_desc *d
 			    ARRAY_SIZE(vq->iov) - have);
 	if (n < 0)
 		return n;
-	if (write)
+	if (desc->flags & cpu_to_vhost16(vq, VRING_DESC_F_WRITE)) {
 		chain->in += n;
-	else if (chain->in)
+		return 0;
+	}
+	if (chain->in)
 		return -EINVAL;
-	else
-		chain->out += n;
+	chain->out += n;
 	return 0;
 }
 
-/* A descriptor of a table, which may lie across regions. */
-static int vstor_load_indirect(struct vstor_vq *svq, struct vring_desc *desc, u64 addr)
+/* A descriptor of a table that lies across regions. */
+static noinline int vstor_load_across(struct vstor_vq *svq, struct vring_desc *desc, u64 addr)
 {
 	struct iov_iter from;
 	struct iovec iov[2];
@@ -107,10 +121,27 @@ static int vstor_load_indirect(struct vstor_vq *svq, struct vring_desc *desc, u6
 	n = vstor_translate(svq, addr, sizeof(*desc), iov, ARRAY_SIZE(iov));
 	if (n < 0)
 		return n;
-	if (n == 1)
-		return vstor_load_desc(desc, iov[0].iov_base);
 	iov_iter_init(&from, ITER_SOURCE, iov, n, sizeof(*desc));
 	return copy_from_iter_full(desc, sizeof(*desc), &from) ? 0 : -EFAULT;
+}
+
+/* A descriptor of a table, at @addr; @region has all of the table, or is NULL. */
+static __always_inline int vstor_load_entry(struct vstor_vq *svq, struct vring_desc *desc,
+					    u64 addr, const struct vhost_iotlb_map *region)
+{
+	if (region)
+		return vstor_load_desc(desc, vstor_region_at(region, addr));
+	return vstor_load_across(svq, desc, addr);
+}
+
+/* The region that all of the table is in, or NULL. */
+static const struct vhost_iotlb_map *vstor_table_region(struct vstor_vq *svq, u64 addr, u32 len)
+{
+	const struct vhost_iotlb_map *region = svq->region;
+
+	if (!vstor_region_has(region, addr, len))
+		region = vhost_iotlb_itree_first(svq->vq.umem, addr, addr);
+	return vstor_region_has(region, addr, len) ? region : NULL;
 }
 
 /* VIRTIO 2.7.5.3: the table is followed as the ring's descriptors are. */
@@ -120,14 +151,16 @@ static int vstor_chain_add_table(struct vstor_chain *chain, const struct vring_d
 	u64 addr = vhost64_to_cpu(vq, table->addr);
 	u32 len = vhost32_to_cpu(vq, table->len);
 	unsigned int i = 0, left = len / sizeof(struct vring_desc);
+	const struct vhost_iotlb_map *region;
 	struct vring_desc desc;
 	int r;
 
 	/* next has 16 bits; what is behind that cannot be meant. */
 	if (!left || len % sizeof(desc) || left > USHRT_MAX + 1)
 		return -EINVAL;
+	region = vstor_table_region(chain->svq, addr, len);
 	for (;;) {
-		r = vstor_load_indirect(chain->svq, &desc, addr + i * sizeof(desc));
+		r = vstor_load_entry(chain->svq, &desc, addr + i * sizeof(desc), region);
 		if (r)
 			return r;
 		if (desc.flags & cpu_to_vhost16(vq, VRING_DESC_F_INDIRECT))

@@ -57,27 +57,29 @@ static bool vstor_bio_add_pinned(struct bio *bio, struct page *page,
 	return true;
 }
 
-ssize_t vstor_bio_add_guest(struct bio *bio, unsigned long addr, size_t len,
-			    unsigned int block)
+static int vstor_pin(unsigned long addr, unsigned int n, struct bio *bio, struct page **pages)
 {
 	unsigned int gup = op_is_write(bio_op(bio)) ? 0 : FOLL_WRITE;
-	struct page *pages[VSTOR_PIN_PAGES];
-	unsigned int offset, part;
-	size_t left;
-	int i, n, pinned;
+	int pinned = pin_user_pages_fast(addr & PAGE_MASK, n, gup, pages);
 
-	len = min(len, vstor_bio_room(bio, addr, block));
-	if (!len)
+	if (pinned == n)
 		return 0;
-	n = DIV_ROUND_UP(offset_in_page(addr) + len, PAGE_SIZE);
-	pinned = pin_user_pages_fast(addr & PAGE_MASK, n, gup, pages);
-	if (pinned != n) {
-		if (pinned > 0)
-			unpin_user_pages(pages, pinned);
-		return pinned < 0 ? pinned : -EFAULT;
-	}
+	if (pinned > 0)
+		unpin_user_pages(pages, pinned);
+	return pinned < 0 ? pinned : -EFAULT;
+}
 
-	offset = offset_in_page(addr);
+static noinline ssize_t vstor_bio_add_pages(struct bio *bio, unsigned long addr, size_t len)
+{
+	unsigned int n = DIV_ROUND_UP(offset_in_page(addr) + len, PAGE_SIZE);
+	unsigned int offset = offset_in_page(addr), part, i;
+	struct page *pages[VSTOR_PIN_PAGES];
+	size_t left;
+	int r;
+
+	r = vstor_pin(addr, n, bio, pages);
+	if (r)
+		return r;
 	for (i = 0, left = len; i < n; i++, left -= part, offset = 0) {
 		part = min_t(size_t, PAGE_SIZE - offset, left);
 		if (!vstor_bio_add_pinned(bio, pages[i], part, offset)) {
@@ -86,6 +88,32 @@ ssize_t vstor_bio_add_guest(struct bio *bio, unsigned long addr, size_t len,
 		}
 	}
 	return len;
+}
+
+/* Apart from those of more pages, whose table on the stack costs more than all of this. */
+static ssize_t vstor_bio_add_page(struct bio *bio, unsigned long addr, size_t len)
+{
+	struct page *page;
+	int r;
+
+	r = vstor_pin(addr, 1, bio, &page);
+	if (r)
+		return r;
+	if (vstor_bio_add_pinned(bio, page, len, offset_in_page(addr)))
+		return len;
+	unpin_user_page(page);
+	return -EFAULT;
+}
+
+ssize_t vstor_bio_add_guest(struct bio *bio, unsigned long addr, size_t len,
+			    unsigned int block)
+{
+	len = min(len, vstor_bio_room(bio, addr, block));
+	if (!len)
+		return 0;
+	if (offset_in_page(addr) + len <= PAGE_SIZE)
+		return vstor_bio_add_page(bio, addr, len);
+	return vstor_bio_add_pages(bio, addr, len);
 }
 EXPORT_SYMBOL_NS_GPL(vstor_bio_add_guest, VHOST_STORAGE);
 
