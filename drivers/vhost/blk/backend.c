@@ -90,12 +90,21 @@ static u32 vhost_blk_range_limit(const struct vhost_blk_backend *backend, u32 se
 	return round_down(min(sectors, VHOST_BLK_RANGE_SECTORS), backend->block_size >> 9);
 }
 
+void vhost_blk_backend_look(const struct vhost_blk_backend *backend,
+			    struct vhost_blk_limits *limits)
+{
+	if (backend->bdev)
+		limits->capacity = bdev_nr_sectors(backend->bdev);
+	else
+		limits->capacity = i_size_read(file_inode(backend->file)) >> SECTOR_SHIFT;
+	limits->read_only = vhost_blk_backend_read_only(backend);
+}
+
 static void vhost_blk_bdev_limits(const struct vhost_blk_backend *backend,
 				  struct vhost_blk_limits *limits)
 {
 	struct block_device *bdev = backend->bdev;
 
-	limits->capacity = bdev_nr_sectors(bdev);
 	limits->max_discard = bdev_max_discard_sectors(bdev);
 	limits->max_secure_erase = bdev_max_secure_erase_sectors(bdev);
 	/* The block layer splits what is larger than the device takes at once. */
@@ -113,7 +122,7 @@ void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
 	else
 		vhost_blk_file_limits(backend, limits);
 	limits->block_size = backend->block_size;
-	limits->read_only = vhost_blk_backend_read_only(backend);
+	vhost_blk_backend_look(backend, limits);
 	limits->max_discard = vhost_blk_range_limit(backend, limits->max_discard);
 	limits->max_secure_erase = vhost_blk_range_limit(backend, limits->max_secure_erase);
 	limits->max_write_zeroes = max(vhost_blk_range_limit(backend, limits->max_write_zeroes),
@@ -124,7 +133,7 @@ u64 vhost_blk_backend_capacity(const struct vhost_blk_backend *backend)
 {
 	struct vhost_blk_limits limits;
 
-	vhost_blk_backend_limits(backend, &limits);
+	vhost_blk_backend_look(backend, &limits);
 	return limits.capacity;
 }
 

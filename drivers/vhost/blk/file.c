@@ -61,7 +61,6 @@ void vhost_blk_file_limits(const struct vhost_blk_backend *backend,
 {
 	bool fallocate = vhost_blk_file_has_fallocate(backend);
 
-	limits->capacity = i_size_read(file_inode(backend->file)) >> SECTOR_SHIFT;
 	limits->max_discard = fallocate ? VHOST_BLK_RANGE_SECTORS : 0;
 	limits->max_secure_erase = 0;
 	limits->max_write_zeroes = fallocate ? VHOST_BLK_RANGE_SECTORS : VHOST_BLK_ZERO_SECTORS;

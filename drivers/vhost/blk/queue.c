@@ -6,6 +6,15 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
+/* What does not change while a batch is taken; vhost_blk_backend_look() has the rest. */
+static void vhost_blk_begin(struct vstor_vq *svq)
+{
+	struct vhost_blk_vq *bq = to_vhost_blk_vq(svq);
+
+	vhost_blk_backend_limits(vhost_vq_get_backend(&svq->vq), &bq->limits);
+	bq->limits.features = svq->vq.acked_features;
+}
+
 static bool vhost_blk_ready(struct vstor_vq *svq)
 {
 	return to_vhost_blk_vq(svq)->free;
@@ -35,9 +44,7 @@ static void vhost_blk_get_id(struct vhost_blk_req *req, struct vhost_blk *blk,
  * Sends a checked command on its way. -EAGAIN: not now, nothing was done; in
  * every other case the request is on its way to vhost_blk_finish().
  */
-static int vhost_blk_execute(struct vhost_blk_req *req,
-			     const struct vhost_blk_limits *limits,
-			     unsigned int out, unsigned int in)
+static int vhost_blk_execute(struct vhost_blk_req *req, unsigned int out, unsigned int in)
 {
 	const struct vhost_blk_command *command = &req->command;
 	const size_t header = sizeof(struct virtio_blk_outhdr);
@@ -66,7 +73,7 @@ static int vhost_blk_execute(struct vhost_blk_req *req,
 	case VHOST_BLK_SECURE_ERASE:
 		iov_iter_init(&iter, ITER_SOURCE, vq->iov, out, header + command->bytes);
 		iov_iter_advance(&iter, header);
-		return vhost_blk_submit_ranges(req, limits, &iter);
+		return vhost_blk_submit_ranges(req, &bq->limits, &iter);
 	case VHOST_BLK_ZONE_APPEND:
 		return vhost_blk_submit_append(req, backend, vq->iov, out, in);
 	case VHOST_BLK_ZONE_REPORT:
@@ -111,17 +118,17 @@ fault:
  * names memory that the owner does not have.
  */
 static int vhost_blk_decode(struct vhost_blk_req *req, unsigned int out,
-			    size_t out_len, struct vhost_blk_limits *limits)
+			    size_t out_len)
 {
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
+	struct vhost_blk_limits *limits = &to_vhost_blk_vq(req->cmd.svq)->limits;
 	struct virtio_blk_outhdr hdr;
 
 	if (out_len < sizeof(hdr))
 		return VIRTIO_BLK_S_IOERR;
 	if (vhost_blk_load_header(&hdr, vq->iov, out, out_len))
 		return -EFAULT;
-	vhost_blk_backend_limits(vhost_vq_get_backend(vq), limits);
-	limits->features = vq->acked_features;
+	vhost_blk_backend_look(vhost_vq_get_backend(vq), limits);
 	return vhost_blk_parse(&hdr, out_len - sizeof(hdr), req->in, limits, &req->command);
 }
 
@@ -159,7 +166,6 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	struct iovec *iov = svq->vq.iov, *last = iov + out + in - 1;
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(svq);
 	size_t in_len = iov_length(iov + out, in);
-	struct vhost_blk_limits limits;
 	struct vhost_blk_req *req;
 	int r;
 
@@ -170,11 +176,11 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	req->in = min_t(size_t, in_len - 1, U32_MAX - 1);
 	req->status_at = last->iov_base + last->iov_len - 1;
 
-	r = vhost_blk_decode(req, out, iov_length(iov, out), &limits);
+	r = vhost_blk_decode(req, out, iov_length(iov, out));
 	if (r >= 0)
 		trace_vhost_blk_intake(req, r);
 	if (r == VIRTIO_BLK_S_OK)
-		r = vhost_blk_execute(req, &limits, out, in);
+		r = vhost_blk_execute(req, out, in);
 	if (r < 0) {
 		vhost_blk_unget_req(bq, req);
 		return r;
@@ -198,6 +204,7 @@ bool vhost_blk_is_stable(struct vhost_blk_vq *bq)
 }
 
 const struct vstor_ops vhost_blk_ops = {
+	.begin = vhost_blk_begin,
 	.ready = vhost_blk_ready,
 	.take = vhost_blk_take,
 	.finish = vhost_blk_finish,

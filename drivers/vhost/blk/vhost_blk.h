@@ -172,6 +172,7 @@ struct vhost_blk_stats {
  * @reqs: vq->num requests, while there is a backend
  * @free: those that are not in flight
  * @bytes: sum of their @bytes
+ * @limits: the backend's, as the present batch found them
  * @stats: see above
  */
 struct vhost_blk_vq {
@@ -180,6 +181,7 @@ struct vhost_blk_vq {
 	struct vhost_blk_req *reqs;
 	struct vhost_blk_req *free;
 	u32 bytes;
+	struct vhost_blk_limits limits;
 	struct vhost_blk_stats stats;
 };
 
@@ -253,6 +255,9 @@ bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend);
 /* As they are now, but for the negotiated features. */
 void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
 			      struct vhost_blk_limits *limits);
+/* Brings those up to date that may change under a request: capacity, read-only. */
+void vhost_blk_backend_look(const struct vhost_blk_backend *backend,
+			    struct vhost_blk_limits *limits);
 /* dev.mutex held. */
 long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp);
 long vhost_blk_set_writeback(struct vhost_blk *blk, void __user *argp);

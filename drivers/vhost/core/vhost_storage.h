@@ -71,6 +71,7 @@ struct vstor_cmd {
 /**
  * struct vstor_ops - what a module does at each stage; vq->mutex is held, and
  * the task has the owner's mm unless said otherwise
+ * @begin: a batch begins
  * @ready: may a command be taken? False makes intake wait for a completion.
  * @take: the chain @head is in vq->iov, @out readable then @in writable
  *	entries. Returns its payload's bytes (for the vq's weight), -EAGAIN to
@@ -85,6 +86,7 @@ struct vstor_cmd {
  *	mm is not ours.
  */
 struct vstor_ops {
+	void (*begin)(struct vstor_vq *svq);
 	bool (*ready)(struct vstor_vq *svq);
 	ssize_t (*take)(struct vstor_vq *svq, u16 head, unsigned int out,
 			unsigned int in);
