@@ -103,6 +103,7 @@ struct vstor_ops {
  * @done: commands that the device has finished, newest first
  * @done_work: drains @done in the vq's worker
  * @in_flight: commands taken and not yet finished
+ * @serving: the worker is about to look at @done
  * @drained: woken when @done gets an entry and when commands were finished, for
  *	whoever waits in drain.c
  * @number: of its device, and @index of the vq in it; fixed
@@ -120,6 +121,7 @@ struct vstor_vq {
 	struct llist_head done;
 	struct vhost_work done_work;
 	atomic_t in_flight;
+	bool serving;
 	wait_queue_head_t drained;
 	unsigned int number;
 	unsigned int index;

@@ -112,15 +112,22 @@ static bool vstor_vq_intake(struct vstor_vq *svq)
 	return ended == -ENODATA;
 }
 
-/* A batch under one plug; then what needed no device, or whose device was quick. */
+/*
+ * A batch under one plug; then what needed no device, or whose device was quick. While
+ * @serving is set nobody wakes the worker for what is done: it comes by itself, and
+ * looks once more when it has cleared it.
+ */
 static bool vstor_vq_serve(struct vstor_vq *svq)
 {
 	struct blk_plug plug;
 	bool empty;
 
+	WRITE_ONCE(svq->serving, true);
 	blk_start_plug(&plug);
 	empty = vstor_vq_intake(svq);
 	blk_finish_plug(&plug);
+	/* Pairs with the one of llist_add() in vstor_cmd_done(). */
+	smp_store_mb(svq->serving, false);
 	vstor_vq_complete(svq);
 	return empty;
 }
@@ -190,7 +197,7 @@ void vstor_cmd_done(struct vstor_cmd *cmd)
 	struct vstor_vq *svq = cmd->svq;
 
 	rcu_read_lock();
-	if (llist_add(&cmd->node, &svq->done))
+	if (llist_add(&cmd->node, &svq->done) && !READ_ONCE(svq->serving))
 		/* False when the owner was killed: drain.c finishes it then. */
 		vhost_vq_work_queue(&svq->vq, &svq->done_work);
 	/* The full barrier in it pairs with the one in wait_event(). */
