@@ -69,21 +69,33 @@ static void vhost_blk_settle(struct vhost_blk_req *req, bool discard)
 		req->written = 0;
 }
 
+static bool vhost_blk_goes_on(struct vhost_blk_req *req)
+{
+	return vhost_blk_ranges_go_on(req) || vhost_blk_zones_go_on(req);
+}
+
+static void vhost_blk_free_tables(struct vhost_blk_req *req)
+{
+	vhost_blk_free_ranges(req);
+	kvfree(req->report);
+	kfree(req->iov);
+}
+
 s64 vhost_blk_finish(struct vstor_cmd *cmd, bool discard)
 {
 	struct vhost_blk_req *req = container_of(cmd, struct vhost_blk_req, cmd);
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(cmd->svq);
 	s64 used;
 
-	if (!discard && (vhost_blk_ranges_go_on(req) || vhost_blk_zones_go_on(req)))
+	/* Most requests have neither ranges nor an error. */
+	if ((req->ranges || req->bio_status) && !discard && vhost_blk_goes_on(req))
 		return VSTOR_CMD_GOES_ON;
 	vhost_blk_settle(req, discard);
 	trace_vhost_blk_complete(req);
 	vhost_blk_stats_ended(bq, req);
 	vhost_blk_free_bios(req);
-	vhost_blk_free_ranges(req);
-	kvfree(req->report);
-	kfree(req->iov);
+	if (req->ranges || req->report || req->iov)
+		vhost_blk_free_tables(req);
 	used = vhost_blk_used_len(req->in, req->written);
 	if (!discard && put_user(req->status, req->status_at))
 		used = VSTOR_CMD_UNTOLD;

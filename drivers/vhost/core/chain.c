@@ -208,12 +208,14 @@ int vstor_chain_get(struct vstor_vq *svq, unsigned int *out, unsigned int *in)
 	__virtio16 head;
 	int r;
 
-	/* Looks at the index when all of what it said last has been taken. */
-	if (vhost_vq_avail_empty(vq->dev, vq))
-		return -ENODATA;
-	/* Or it is not to be believed. */
-	if (vq->avail_idx == vq->last_avail_idx)
-		return -EINVAL;
+	/* All that the index said last has been taken. */
+	if (vq->avail_idx == vq->last_avail_idx) {
+		if (vhost_vq_avail_empty(vq->dev, vq))
+			return -ENODATA;
+		/* It is not to be believed. */
+		if (vq->avail_idx == vq->last_avail_idx)
+			return -EINVAL;
+	}
 	if (get_user(head, &vq->avail->ring[vq->last_avail_idx & (vq->num - 1)]))
 		return -EFAULT;
 	r = vstor_chain_follow(&chain, vhost16_to_cpu(vq, head));
