@@ -136,8 +136,13 @@ static bool vstor_vq_serve(struct vstor_vq *svq)
 static bool vstor_vq_poll(struct vstor_vq *svq)
 {
 	struct vhost_virtqueue *vq = &svq->vq;
-	u64 now = ktime_get_ns(), slice = now + VSTOR_POLL_SLICE;
+	u64 now, slice;
 
+	/* Not even a look at the clock where nobody polls. */
+	if (!vq->busyloop_timeout)
+		return vhost_enable_notify(vq->dev, vq);
+	now = ktime_get_ns();
+	slice = now + VSTOR_POLL_SLICE;
 	while (vstor_vq_polls(svq, now)) {
 		if (now >= slice || need_resched() || signal_pending(current) ||
 		    vhost_vq_has_work(vq) || !vhost_vq_avail_empty(vq->dev, vq))
