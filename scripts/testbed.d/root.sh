@@ -7,9 +7,12 @@ root_suite=trixie
 root_key=$(key_of "$here"/make-root "$here"/root-sources "$here"/packages -- "$root_suite")
 root=$cache/root-$root_key
 
+# In namespaces of its own, so that what mmdebstrap mounts, and whom it starts, go with
+# it however it ends: SIGKILL leaves a folder, and no mount in it.
 root_make()
 {
-	bash "$here/make-root" "$root_suite" "$root.partial"
+	unshare --mount --pid --fork --kill-child --mount-proc -- \
+		bash "$here/make-root" "$root_suite" "$root.partial"
 	mv "$root.partial" "$root"
 }
 
