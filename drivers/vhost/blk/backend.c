@@ -90,13 +90,17 @@ static u32 vhost_blk_range_limit(const struct vhost_blk_backend *backend, u32 se
 	return round_down(min(sectors, VHOST_BLK_RANGE_SECTORS), backend->block_size >> 9);
 }
 
+u64 vhost_blk_backend_capacity(const struct vhost_blk_backend *backend)
+{
+	if (backend->bdev)
+		return bdev_nr_sectors(backend->bdev);
+	return i_size_read(file_inode(backend->file)) >> SECTOR_SHIFT;
+}
+
 void vhost_blk_backend_look(const struct vhost_blk_backend *backend,
 			    struct vhost_blk_limits *limits)
 {
-	if (backend->bdev)
-		limits->capacity = bdev_nr_sectors(backend->bdev);
-	else
-		limits->capacity = i_size_read(file_inode(backend->file)) >> SECTOR_SHIFT;
+	limits->capacity = vhost_blk_backend_capacity(backend);
 	limits->read_only = vhost_blk_backend_read_only(backend);
 }
 
@@ -127,14 +131,6 @@ void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
 	limits->max_secure_erase = vhost_blk_range_limit(backend, limits->max_secure_erase);
 	limits->max_write_zeroes = max(vhost_blk_range_limit(backend, limits->max_write_zeroes),
 				       backend->max_write_zeroes);
-}
-
-u64 vhost_blk_backend_capacity(const struct vhost_blk_backend *backend)
-{
-	struct vhost_blk_limits limits;
-
-	vhost_blk_backend_look(backend, &limits);
-	return limits.capacity;
 }
 
 /*

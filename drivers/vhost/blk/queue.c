@@ -89,27 +89,17 @@ static int vhost_blk_execute(struct vhost_blk_req *req, unsigned int out, unsign
 	return 0;
 }
 
-/* In one piece, as all drivers have it, it is loaded as what it is. */
+/* All drivers have it in one piece. */
 static int vhost_blk_load_header(struct virtio_blk_outhdr *hdr, const struct iovec *iov,
 				 unsigned int segs, size_t len)
 {
-	const struct virtio_blk_outhdr __user *from = iov->iov_base;
-	struct iov_iter iter;
+	struct iov_iter from;
 
-	if (iov->iov_len < sizeof(*hdr)) {
-		iov_iter_init(&iter, ITER_SOURCE, iov, segs, len);
-		return copy_from_iter_full(hdr, sizeof(*hdr), &iter) ? 0 : -EFAULT;
-	}
-	if (!user_read_access_begin(from, sizeof(*from)))
-		return -EFAULT;
-	unsafe_get_user(hdr->type, &from->type, fault);
-	unsafe_get_user(hdr->ioprio, &from->ioprio, fault);
-	unsafe_get_user(hdr->sector, &from->sector, fault);
-	user_read_access_end();
-	return 0;
-fault:
-	user_read_access_end();
-	return -EFAULT;
+	BUILD_BUG_ON(sizeof(*hdr) != 16);
+	if (iov->iov_len >= sizeof(*hdr))
+		return vstor_load_16(hdr, iov->iov_base);
+	iov_iter_init(&from, ITER_SOURCE, iov, segs, len);
+	return copy_from_iter_full(hdr, sizeof(*hdr), &from) ? 0 : -EFAULT;
 }
 
 /*

@@ -5,7 +5,6 @@
  * time in the ring went. Every descriptor is copied once and the copy used: the guest
  * may change the original meanwhile.
  */
-#include <linux/uaccess.h>
 #include <linux/vhost_iotlb.h>
 #include "vhost_storage.h"
 
@@ -21,22 +20,19 @@ struct vstor_chain {
 	unsigned int in;
 };
 
-/* 16 bytes, loaded as what they are: the general copy is slower by far. */
-static __always_inline int vstor_load_desc(struct vring_desc *to,
-					   const struct vring_desc __user *from)
-{
-	if (!user_read_access_begin(from, sizeof(*from)))
-		return -EFAULT;
-	unsafe_get_user(to->addr, &from->addr, fault);
-	unsafe_get_user(to->len, &from->len, fault);
-	unsafe_get_user(to->flags, &from->flags, fault);
-	unsafe_get_user(to->next, &from->next, fault);
-	user_read_access_end();
-	return 0;
-fault:
-	user_read_access_end();
-	return -EFAULT;
-}
+/**
+ * struct vstor_table - where a chain's descriptors are
+ * @descs: the ring's, or those of an indirect table in one region, else NULL
+ * @addr: of an indirect table, in guest memory
+ * @num: how many there are
+ * @indirect: it is an indirect table, in which there may be none
+ */
+struct vstor_table {
+	const struct vring_desc __user *descs;
+	u64 addr;
+	unsigned int num;
+	bool indirect;
+};
 
 /* Are @len bytes at @addr, at least one, in the region? */
 static bool vstor_region_has(const struct vhost_iotlb_map *region, u64 addr, u32 len)
@@ -111,7 +107,7 @@ static __always_inline int vstor_chain_add(struct vstor_chain *chain,
 	return 0;
 }
 
-/* A descriptor of a table that lies across regions. */
+/* A descriptor at @addr, across regions. */
 static noinline int vstor_load_across(struct vstor_vq *svq, struct vring_desc *desc, u64 addr)
 {
 	struct iov_iter from;
@@ -125,86 +121,79 @@ static noinline int vstor_load_across(struct vstor_vq *svq, struct vring_desc *d
 	return copy_from_iter_full(desc, sizeof(*desc), &from) ? 0 : -EFAULT;
 }
 
-/* A descriptor of a table, at @addr; @region has all of the table, or is NULL. */
 static __always_inline int vstor_load_entry(struct vstor_vq *svq, struct vring_desc *desc,
-					    u64 addr, const struct vhost_iotlb_map *region)
+					    const struct vstor_table *table, unsigned int i)
 {
-	if (region)
-		return vstor_load_desc(desc, vstor_region_at(region, addr));
-	return vstor_load_across(svq, desc, addr);
+	if (table->descs)
+		return vstor_load_16(desc, table->descs + i);
+	return vstor_load_across(svq, desc, table->addr + i * sizeof(*desc));
 }
 
-/* The region that all of the table is in, or NULL. */
-static const struct vhost_iotlb_map *vstor_table_region(struct vstor_vq *svq, u64 addr, u32 len)
+static int vstor_chain_add_table(struct vstor_chain *chain, const struct vring_desc *desc);
+
+/*
+ * The chain that begins at @i; VIRTIO 2.7.5.3: one in an indirect table is followed as
+ * one in the ring is. Inline, so that each of the two is compiled for what it is.
+ */
+static __always_inline int vstor_chain_follow(struct vstor_chain *chain,
+					      const struct vstor_table *table, unsigned int i)
+{
+	struct vhost_virtqueue *vq = &chain->svq->vq;
+	unsigned int left = table->num;
+	struct vring_desc desc;
+	int r;
+
+	for (;;) {
+		/* More than the table has is a loop. */
+		if (i >= table->num || !left--)
+			return -EINVAL;
+		r = vstor_load_entry(chain->svq, &desc, table, i);
+		if (r)
+			return r;
+		if (!(desc.flags & cpu_to_vhost16(vq, VRING_DESC_F_INDIRECT)))
+			r = vstor_chain_add(chain, &desc);
+		else if (table->indirect)
+			r = -EINVAL;
+		else
+			r = vstor_chain_add_table(chain, &desc);
+		if (r || !(desc.flags & cpu_to_vhost16(vq, VRING_DESC_F_NEXT)))
+			return r;
+		i = vhost16_to_cpu(vq, desc.next);
+	}
+}
+
+/* Where all of the table is in the owner's memory; NULL: it is in several regions. */
+static const struct vring_desc __user *vstor_table_at(struct vstor_vq *svq, u64 addr, u32 len)
 {
 	const struct vhost_iotlb_map *region = svq->region;
 
 	if (!vstor_region_has(region, addr, len))
 		region = vhost_iotlb_itree_first(svq->vq.umem, addr, addr);
-	return vstor_region_has(region, addr, len) ? region : NULL;
+	return vstor_region_has(region, addr, len) ? vstor_region_at(region, addr) : NULL;
 }
 
-/* VIRTIO 2.7.5.3: the table is followed as the ring's descriptors are. */
-static int vstor_chain_add_table(struct vstor_chain *chain, const struct vring_desc *table)
+static int vstor_chain_add_table(struct vstor_chain *chain, const struct vring_desc *desc)
 {
 	struct vhost_virtqueue *vq = &chain->svq->vq;
-	u64 addr = vhost64_to_cpu(vq, table->addr);
-	u32 len = vhost32_to_cpu(vq, table->len);
-	unsigned int i = 0, left = len / sizeof(struct vring_desc);
-	const struct vhost_iotlb_map *region;
-	struct vring_desc desc;
-	int r;
+	u32 len = vhost32_to_cpu(vq, desc->len);
+	struct vstor_table table = {
+		.addr = vhost64_to_cpu(vq, desc->addr),
+		.num = len / sizeof(*desc),
+		.indirect = true,
+	};
 
 	/* next has 16 bits; what is behind that cannot be meant. */
-	if (!left || len % sizeof(desc) || left > USHRT_MAX + 1)
+	if (!len || len % sizeof(*desc) || table.num > USHRT_MAX + 1)
 		return -EINVAL;
-	region = vstor_table_region(chain->svq, addr, len);
-	for (;;) {
-		r = vstor_load_entry(chain->svq, &desc, addr + i * sizeof(desc), region);
-		if (r)
-			return r;
-		if (desc.flags & cpu_to_vhost16(vq, VRING_DESC_F_INDIRECT))
-			return -EINVAL;
-		r = vstor_chain_add(chain, &desc);
-		if (r)
-			return r;
-		if (!(desc.flags & cpu_to_vhost16(vq, VRING_DESC_F_NEXT)))
-			return 0;
-		/* One more than the table has is a loop. */
-		i = vhost16_to_cpu(vq, desc.next);
-		if (i >= len / sizeof(desc) || !--left)
-			return -EINVAL;
-	}
-}
-
-static int vstor_chain_follow(struct vstor_chain *chain, unsigned int i)
-{
-	struct vhost_virtqueue *vq = &chain->svq->vq;
-	unsigned int left = vq->num;
-	struct vring_desc desc;
-	int r;
-
-	for (;;) {
-		if (i >= vq->num || !left--)
-			return -EINVAL;
-		if (vstor_load_desc(&desc, vq->desc + i))
-			return -EFAULT;
-		if (desc.flags & cpu_to_vhost16(vq, VRING_DESC_F_INDIRECT))
-			r = vstor_chain_add_table(chain, &desc);
-		else
-			r = vstor_chain_add(chain, &desc);
-		if (r)
-			return r;
-		if (!(desc.flags & cpu_to_vhost16(vq, VRING_DESC_F_NEXT)))
-			return 0;
-		i = vhost16_to_cpu(vq, desc.next);
-	}
+	table.descs = vstor_table_at(chain->svq, table.addr, len);
+	return vstor_chain_follow(chain, &table, 0);
 }
 
 int vstor_chain_get(struct vstor_vq *svq, unsigned int *out, unsigned int *in)
 {
 	struct vstor_chain chain = { .svq = svq };
 	struct vhost_virtqueue *vq = &svq->vq;
+	const struct vstor_table ring = { .descs = vq->desc, .num = vq->num };
 	__virtio16 head;
 	int r;
 
@@ -218,7 +207,7 @@ int vstor_chain_get(struct vstor_vq *svq, unsigned int *out, unsigned int *in)
 	}
 	if (get_user(head, &vq->avail->ring[vq->last_avail_idx & (vq->num - 1)]))
 		return -EFAULT;
-	r = vstor_chain_follow(&chain, vhost16_to_cpu(vq, head));
+	r = vstor_chain_follow(&chain, &ring, vhost16_to_cpu(vq, head));
 	if (r)
 		return r;
 	vq->last_avail_idx++;
