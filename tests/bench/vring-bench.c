@@ -196,15 +196,20 @@ struct figures {
 	uint64_t ns, idle_ns, kicks, signals, waits, done;
 };
 
+static void count_vqs(const struct bench *b, struct figures *f, int sign)
+{
+	for (unsigned int i = 0; i < b->nlanes; i++) {
+		const struct vq *vq = b->lanes[i].vq;
+
+		f->kicks += vq ? sign * vq->kicks : 0;
+		f->signals += vq ? sign * vq->interrupts : 0;
+	}
+}
+
 static void begin(const struct bench *b, struct figures *f)
 {
 	*f = (struct figures){ 0 };
-	for (unsigned int i = 0; i < b->nlanes; i++) {
-		struct vq *vq = b->lanes[i].vq;
-
-		f->kicks -= vq ? vq->kicks : 0;
-		f->signals -= vq ? vq->interrupts : 0;
-	}
+	count_vqs(b, f, -1);
 	f->idle_ns -= idle_ns();
 	f->ns -= now_ns();
 }
@@ -213,12 +218,7 @@ static void end(const struct bench *b, struct figures *f)
 {
 	f->ns += now_ns();
 	f->idle_ns += idle_ns();
-	for (unsigned int i = 0; i < b->nlanes; i++) {
-		struct vq *vq = b->lanes[i].vq;
-
-		f->kicks += vq ? vq->kicks : 0;
-		f->signals += vq ? vq->interrupts : 0;
-	}
+	count_vqs(b, f, 1);
 }
 
 static void add_part(const struct bench *part, struct figures *f)

@@ -128,9 +128,22 @@ static uint64_t blocks_of(const struct bench *b, const char *path)
 	return device_sectors(path) / (b->bytes / SECTOR);
 }
 
-static void start(struct bench *b, struct vdev *dev, unsigned int first, uint64_t blocks,
+/* What is behind the comma of a target, which ends there. */
+static char *split(char *target, const char *form)
+{
+	char *rest = strchr(target, ',');
+
+	check(rest, "'%s' is not %s", target, form);
+	*rest++ = 0;
+	return rest;
+}
+
+/* The lanes of a device, from its vq @first on, with the disk at @path behind them. */
+static void start(struct bench *b, struct vdev *dev, unsigned int first, const char *path,
 		  void (*slot_init)(struct lane *, unsigned int, uint64_t))
 {
+	uint64_t blocks = blocks_of(b, path);
+
 	for (unsigned int i = 0; i < b->vqs; i++)
 		lane_init(b, dev, vq_new(dev, first + i, ring_size(b)), blocks, slot_init);
 }
@@ -147,15 +160,6 @@ static void own_workers(struct bench *b, struct vdev *dev)
 	bench_run_on(0);
 }
 
-static void poll_rings(struct vdev *dev, unsigned int us)
-{
-	for (unsigned int i = 0; i < dev->nvqs; i++) {
-		struct vhost_vring_state s = { .index = dev->vqs[i]->index, .num = us };
-
-		check_ok(vdev_request(dev, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &s));
-	}
-}
-
 static void blk_start_all(struct bench *b)
 {
 	for (unsigned int i = 0; i < b->devices; i++) {
@@ -163,10 +167,10 @@ static void blk_start_all(struct bench *b)
 
 		dev->backend_fd = check_ok(open(b->paths[i], O_RDWR | O_CLOEXEC));
 		vdev_negotiate(dev, FEATURES | BIT(VIRTIO_BLK_F_FLUSH));
-		start(b, dev, 0, blocks_of(b, b->paths[i]), blk_slot_init);
+		start(b, dev, 0, b->paths[i], blk_slot_init);
 		own_workers(b, dev);
-		if (b->poll_us)
-			poll_rings(dev, b->poll_us);
+		for (unsigned int q = 0; q < dev->nvqs; q++)
+			vq_set_polling(dev->vqs[q], b->poll_us);
 		vdev_start(dev);
 	}
 }
@@ -237,15 +241,13 @@ static void scsi_start_all(struct bench *b)
 {
 	for (unsigned int i = 0; i < b->devices; i++) {
 		struct vdev *dev = vdev_open(&scsi_ops, memory(b));
-		char *blocks = strchr(b->paths[i], ',');
+		const char *disk = split(b->paths[i], "WWPN,DEVICE");
 
-		check(blocks, "'%s' is not WWPN,DEVICE", b->paths[i]);
-		*blocks++ = 0;
 		dev->backend_name = b->paths[i];
 		vdev_negotiate(dev, FEATURES);
 		for (unsigned int q = 0; q < SCSI_FIRST_QUEUE; q++)
 			vq_new(dev, q, 128);
-		start(b, dev, SCSI_FIRST_QUEUE, blocks_of(b, blocks), scsi_slot_init);
+		start(b, dev, SCSI_FIRST_QUEUE, disk, scsi_slot_init);
 		own_workers(b, dev);
 		vdev_start(dev);
 	}
@@ -291,14 +293,11 @@ const struct engine engine_vhost_scsi = {
 static void user_start_all(struct bench *b)
 {
 	for (unsigned int i = 0; i < b->devices; i++) {
-		char *path = strchr(b->paths[i], ',');
-		struct vdev *dev;
+		const char *disk = split(b->paths[i], "SOCKET,DEVICE");
+		struct vdev *dev = vhost_user_open(b->paths[i], memory(b));
 
-		check(path, "'%s' is not SOCKET,DEVICE", b->paths[i]);
-		*path++ = 0;
-		dev = vhost_user_open(b->paths[i], memory(b));
 		vdev_negotiate(dev, FEATURES | BIT(VIRTIO_BLK_F_FLUSH));
-		start(b, dev, 0, blocks_of(b, path), blk_slot_init);
+		start(b, dev, 0, disk, blk_slot_init);
 		vdev_start(dev);
 	}
 }
@@ -322,7 +321,7 @@ static void none_start(struct bench *b)
 
 		guest_add(&dev->mem, GUEST_BASE, memory(b));
 		dev->features = FEATURES;
-		start(b, dev, 0, blocks_of(b, b->paths[i]), blk_slot_init);
+		start(b, dev, 0, b->paths[i], blk_slot_init);
 	}
 }
 

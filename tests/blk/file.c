@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,7 +62,7 @@ TEST(growth_is_told_and_a_cut_is_an_error)
 	int call = check_ok(eventfd(0, EFD_NONBLOCK));
 	unsigned char data[SECTOR] = { 1 };
 
-	check_ok(ioctl(blk.dev->fd, VHOST_BLK_SET_CONFIG_CALL, &call));
+	check_ok(blk_set_config_call(blk.dev, call));
 	check_ok(ftruncate(blk.fd, 2 * FILE_BYTES));
 	check(event_wait(call, 1500), "the growth was not signalled");
 	blk_write(blk.vq, 2 * FILE_BYTES / SECTOR - 1, data, SECTOR);

@@ -100,11 +100,8 @@ static const char *loop_disk(void)
 /* Over it, and told to discard nothing; a loop device would remember that. */
 static const char *keeping_disk(void)
 {
-	const char *path;
-	char table[100];
+	const char *path = dm_linear_new(loop_disk(), 32768);
 
-	snprintf(table, sizeof(table), "0 32768 linear %s 0\\n", loop_disk());
-	path = dm_new(table);
 	run_command("echo 0 >/sys/block/%s/queue/discard_max_bytes", strrchr(path, '/') + 1);
 	return path;
 }
@@ -196,11 +193,6 @@ TEST(errors)
 
 /* The capacity */
 
-static void set_call(struct vdev *dev, int call)
-{
-	check_ok(ioctl(dev->fd, VHOST_BLK_SET_CONFIG_CALL, &call));
-}
-
 static void resize(const struct blk *blk, unsigned long long sectors, const char *lower)
 {
 	char table[100];
@@ -211,11 +203,8 @@ static void resize(const struct blk *blk, unsigned long long sectors, const char
 
 static struct blk start_resizable(const char **lower)
 {
-	char table[100];
-
 	*lower = nullb_new(&(struct nullb){});
-	snprintf(table, sizeof(table), "0 4096 linear %s 0\\n", *lower);
-	return blk_start(&(struct blk_setup){ .path = dm_new(table) });
+	return blk_start(&(struct blk_setup){ .path = dm_linear_new(*lower, 4096) });
 }
 
 /* What is promised. */
@@ -230,7 +219,7 @@ TEST(a_change_of_capacity_is_signalled_within_a_second)
 	struct blk blk = start_resizable(&lower);
 	unsigned char data[SECTOR] = { 1 };
 
-	set_call(blk.dev, call);
+	check_ok(blk_set_config_call(blk.dev, call));
 	check(!event_wait(call, 1500), "a signal though nothing has changed");
 	resize(&blk, 8192, lower);
 	check(event_wait(call, CHANGE_MS), "the growth was not signalled");
@@ -250,8 +239,8 @@ TEST(no_call_no_signal)
 	const char *lower;
 	struct blk blk = start_resizable(&lower);
 
-	set_call(blk.dev, call);
-	set_call(blk.dev, -1);
+	check_ok(blk_set_config_call(blk.dev, call));
+	check_ok(blk_set_config_call(blk.dev, -1));
 	resize(&blk, 8192, lower);
 	check(!event_wait(call, 1500), "a signal on an eventfd that was taken back");
 }
@@ -261,7 +250,7 @@ TEST(exchange_for_another_size_is_signalled)
 	int call = check_ok(eventfd(0, EFD_NONBLOCK));
 	struct blk blk = blk_start(&(struct blk_setup){ .disk.mb = 2 });
 
-	set_call(blk.dev, call);
+	check_ok(blk_set_config_call(blk.dev, call));
 	check_ok(blk_set_backend(blk.dev, open_disk(&(struct nullb){ .mb = 4 })));
 	check(event_wait(call, CHANGE_MS), "the new capacity was not signalled");
 }

@@ -91,11 +91,6 @@ static bool stable_at(const struct lossy *lossy, const char *mark, uint64_t sect
 	return !memcmp(image + sector * SECTOR, data, len);
 }
 
-static int set_writeback(const struct blk *blk, int writeback)
-{
-	return ioctl(blk->dev->fd, VHOST_BLK_SET_WRITEBACK, &writeback);
-}
-
 static void flush(struct blk *blk)
 {
 	blk_expect(blk->vq, &(struct blk_io){ .type = VIRTIO_BLK_T_FLUSH }, VIRTIO_BLK_S_OK);
@@ -135,7 +130,7 @@ TEST_V(write_is_stable_when_answered, through)
 		.path = lossy.path, .features = v->features });
 	static unsigned char data[2 << 20];
 
-	check_ok(set_writeback(&blk, v->writeback));
+	check_ok(blk_set_writeback(blk.dev, v->writeback));
 	vdev_start(blk.dev);
 	fill(data, sizeof(data), 2);
 	blk_write(blk.vq, 24, data, sizeof(data));
@@ -151,7 +146,7 @@ TEST_V(zeroes_are_stable_when_answered, through)
 	const struct virtio_blk_discard_write_zeroes range = { .sector = 8, .num_sectors = 8 };
 	unsigned char data[8 * SECTOR], zeroes[8 * SECTOR] = { 0 };
 
-	check_ok(set_writeback(&blk, v->writeback));
+	check_ok(blk_set_writeback(blk.dev, v->writeback));
 	vdev_start(blk.dev);
 	fill(data, sizeof(data), 3);
 	blk_write(blk.vq, 8, data, sizeof(data));
@@ -171,10 +166,10 @@ TEST(switch_to_write_through_makes_writes_stable)
 	fill(data[0], SECTOR, 4);
 	fill(data[1], SECTOR, 5);
 	blk_write(blk.vq, 0, data[0], SECTOR);
-	check_ok(set_writeback(&blk, 0));
+	check_ok(blk_set_writeback(blk.dev, 0));
 	lossy_mark(&lossy, "through");
 	check(stable_at(&lossy, "through", 0, data[0], SECTOR), "lost by the switch");
-	check_ok(set_writeback(&blk, 1));
+	check_ok(blk_set_writeback(blk.dev, 1));
 	blk_write(blk.vq, 1, data[1], SECTOR);
 	lossy_mark(&lossy, "back");
 	flush(&blk);
@@ -194,7 +189,7 @@ TEST(switched_under_load)
 		load[i] = load_new(blk.dev->vqs[i], 16);
 	for (unsigned int round = 0; round < 20; round++) {
 		loads_put_all(load, 4, true, 100 + round * 64);
-		check_ok(set_writeback(&blk, round & 1));
+		check_ok(blk_set_writeback(blk.dev, round & 1));
 		loads_finish(load, 4);
 	}
 	for (unsigned int i = 0; i < 4; i++)
@@ -207,13 +202,13 @@ TEST(writeback_values)
 	struct vhost_blk_config config;
 	struct virtio_blk_config *c = (void *)config.config;
 
-	check_errno(set_writeback(&blk, 2), EINVAL);
-	check_errno(set_writeback(&blk, -1), EINVAL);
+	check_errno(blk_set_writeback(blk.dev, 2), EINVAL);
+	check_errno(blk_set_writeback(blk.dev, -1), EINVAL);
 	check_errno(ioctl(blk.dev->fd, VHOST_BLK_SET_WRITEBACK, NULL), EFAULT);
 	check_ok(blk_get_config(blk.dev, -1, &config));
 	check_eq(c->wce, 1);
-	check_ok(set_writeback(&blk, 0));
-	check_ok(set_writeback(&blk, 0));
+	check_ok(blk_set_writeback(blk.dev, 0));
+	check_ok(blk_set_writeback(blk.dev, 0));
 	check_ok(blk_get_config(blk.dev, -1, &config));
 	check_eq(c->wce, 0);
 	flush(&blk);

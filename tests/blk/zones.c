@@ -555,11 +555,9 @@ TEST(over_device_mapper_ok)
 {
 	struct blk_setup setup = zoned;
 	struct blk_io io = append_io(8 * SECTOR);
-	char table[128];
 	struct blk blk;
 
-	snprintf(table, sizeof(table), "0 %u linear %s 0", ZONES * ZONE, nullb_new(&zoned.disk));
-	setup.path = dm_new(table);
+	setup.path = dm_linear_new(nullb_new(&zoned.disk), ZONES * ZONE);
 	blk = blk_start(&setup);
 	append(&blk, &io, Z);
 	write_to(&blk, Z + 16, 8, UNALIGNED);

@@ -182,7 +182,6 @@ static void check_written(struct tries *t)
 static const char *disk_of(const struct request *r)
 {
 	const char *lower, *attributes = NULL;
-	char table[100];
 
 	if (r->file)
 		return file_new(16);
@@ -195,9 +194,7 @@ static const char *disk_of(const struct request *r)
 	faults_on_disk(lower);
 	if (!r->over_dm)
 		return lower;
-	snprintf(table, sizeof(table), "0 %llu linear %s 0\\n",
-		 (unsigned long long)device_sectors(lower), lower);
-	return dm_new(table);
+	return dm_linear_new(lower, device_sectors(lower));
 }
 
 static struct tries start(const struct request *r)

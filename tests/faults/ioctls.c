@@ -171,7 +171,7 @@ static void use_and_free_worker(struct scene *s, bool worked)
 
 static int run_config_call(struct scene *s)
 {
-	return ioctl(s->blk.dev->fd, VHOST_BLK_SET_CONFIG_CALL, &s->blk.vq->err);
+	return blk_set_config_call(s->blk.dev, s->blk.vq->err);
 }
 
 static int run_serial(struct scene *s)
@@ -197,14 +197,9 @@ static int run_config_of_backend(struct scene *s)
 	return blk_get_config(s->blk.dev, -1, &config);
 }
 
-static int set_writeback(struct scene *s, int writeback)
-{
-	return ioctl(s->blk.dev->fd, VHOST_BLK_SET_WRITEBACK, &writeback);
-}
-
 static int run_writethrough(struct scene *s)
 {
-	return set_writeback(s, 0);
+	return blk_set_writeback(s->blk.dev, 0);
 }
 
 /* What failed has changed nothing. */
@@ -217,7 +212,7 @@ static void check_cache_mode(struct scene *s, bool worked)
 	memcpy(&config, answer.config, sizeof(config));
 	check_eq(config.wce, !worked);
 	check_works(&s->blk);
-	check_ok(set_writeback(s, 1));
+	check_ok(blk_set_writeback(s->blk.dev, 1));
 }
 
 static void detach_it(struct scene *s)

@@ -206,30 +206,13 @@ static void other_worker(struct fuzz *f, struct vq *vq)
 		check_ok(vq_attach_worker(vq, worker));
 }
 
-static void set_writeback(struct fuzz *f, int writeback)
-{
-	check_ok(ioctl(f->blk.dev->fd, VHOST_BLK_SET_WRITEBACK, &writeback));
-}
-
-static void set_config_call(struct fuzz *f, int event)
-{
-	check_ok(ioctl(f->blk.dev->fd, VHOST_BLK_SET_CONFIG_CALL, &event));
-}
-
-static void set_polling(struct fuzz *f, unsigned int q, unsigned int us)
-{
-	struct vhost_vring_state state = { .index = q, .num = us };
-
-	check_ok(ioctl(f->blk.dev->fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &state));
-}
-
 /* What they have set is of their round alone. */
 static void unshake(struct fuzz *f)
 {
-	set_writeback(f, 1);
-	set_config_call(f, -1);
+	check_ok(blk_set_writeback(f->blk.dev, 1));
+	check_ok(blk_set_config_call(f->blk.dev, -1));
 	for (unsigned int q = 0; q < QUEUES; q++)
-		set_polling(f, q, 0);
+		vq_set_polling(f->blk.dev->vqs[q], 0);
 }
 
 static void shake(struct fuzz *f)
@@ -269,13 +252,13 @@ static void shake(struct fuzz *f)
 		vq_get_base(vq);
 		break;
 	case 8:
-		set_writeback(f, below(f, 2));
+		check_ok(blk_set_writeback(f->blk.dev, below(f, 2)));
 		break;
 	case 9:
-		set_config_call(f, below(f, 2) ? f->config_call : -1);
+		check_ok(blk_set_config_call(f->blk.dev, below(f, 2) ? f->config_call : -1));
 		break;
 	case 10:
-		set_polling(f, q, below(f, 2) ? below(f, POLL_US) : 0);
+		vq_set_polling(vq, below(f, 2) ? below(f, POLL_US) : 0);
 		break;
 	default:
 		other_worker(f, vq);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Where a request wants to go: rows 21, 22 and 23. */
 #include <endian.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "scene.h"
@@ -215,11 +214,9 @@ TEST_V(secure_erase_out_of_range_rejected, ways)
 {
 	struct vduse_disk *vduse = vduse_disk_new();
 	struct scene s;
-	char table[100];
 
-	snprintf(table, sizeof(table), "0 %llu linear %s 0\\n", CAPACITY, vduse->path);
 	s = start_on(v, &(struct blk_setup){
-		.path = dm_new(table), .features = BLK_FEATURES | RANGE_FEATURES });
+		.path = dm_linear_new(vduse->path, CAPACITY), .features = BLK_FEATURES | RANGE_FEATURES });
 	for (unsigned int i = 0; i < ARRAY_SIZE(segments); i++)
 		segment_expect(&s, VIRTIO_BLK_T_SECURE_ERASE, &segments[i], segments[i].erase);
 	check_eq(vduse->erases, 1);

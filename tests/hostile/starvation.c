@@ -141,13 +141,10 @@ TEST(hung_flushes_leave_the_others_theirs)
 	const struct blk_io flush = { .type = VIRTIO_BLK_T_FLUSH };
 	static struct blk_req hung[300];
 	const char *lower = nullb_new(&(struct nullb){ .mb = 64, .attributes = "cache_size=1" });
-	char table[80];
 	struct blk blk, other;
 	uint64_t before;
 
-	snprintf(table, sizeof(table), "0 %llu linear %s 0",
-		 (unsigned long long)device_sectors(lower), lower);
-	lower = dm_new(table);
+	lower = dm_linear_new(lower, device_sectors(lower));
 	blk = blk_start(&(struct blk_setup){ .path = file_on(lower, 1), .num = 1024 });
 	blk_expect(blk.vq, &flush, VIRTIO_BLK_S_OK);
 	disk_suspend(lower);

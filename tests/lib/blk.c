@@ -90,6 +90,16 @@ int blk_get_config(const struct vdev *dev, int fd, struct vhost_blk_config *conf
 	return ioctl(dev->fd, VHOST_BLK_GET_CONFIG, config);
 }
 
+int blk_set_writeback(const struct vdev *dev, int writeback)
+{
+	return ioctl(dev->fd, VHOST_BLK_SET_WRITEBACK, &writeback);
+}
+
+int blk_set_config_call(const struct vdev *dev, int event)
+{
+	return ioctl(dev->fd, VHOST_BLK_SET_CONFIG_CALL, &event);
+}
+
 void blk_set_serial(const struct vdev *dev, const char *serial)
 {
 	struct vhost_blk_serial s = { { 0 } };

@@ -54,6 +54,8 @@ struct blk blk_prepare(const struct blk_setup *setup);
 
 int blk_set_backend(const struct vdev *dev, int fd);
 int blk_get_config(const struct vdev *dev, int fd, struct vhost_blk_config *config);
+int blk_set_writeback(const struct vdev *dev, int writeback);
+int blk_set_config_call(const struct vdev *dev, int event);
 void blk_set_serial(const struct vdev *dev, const char *serial);
 
 /*

@@ -204,6 +204,14 @@ const char *dm_new(const char *table)
 	return dm_find(name);
 }
 
+const char *dm_linear_new(const char *lower, uint64_t sectors)
+{
+	char table[300];
+
+	snprintf(table, sizeof(table), "0 %llu linear %s 0\\n", (unsigned long long)sectors, lower);
+	return dm_new(table);
+}
+
 const char *dm_half_delayed_new(const char *lower, uint64_t sectors, unsigned int ms)
 {
 	unsigned long long half = sectors / 2;

@@ -36,6 +36,9 @@ const char *file_on(const char *disk, unsigned int mb);
 /* Makes a device-mapper device of a table (lines), returns its path. */
 const char *dm_new(const char *table);
 
+/* One that is the first sectors of another. */
+const char *dm_linear_new(const char *lower, uint64_t sectors);
+
 /* Gives it another one. */
 void dm_set(const char *path, const char *table);
 

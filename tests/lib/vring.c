@@ -247,6 +247,13 @@ int vq_set_file(struct vq *vq, unsigned long request, int fd)
 	return vdev_request(vq->dev, request, &f);
 }
 
+void vq_set_polling(struct vq *vq, unsigned int us)
+{
+	struct vhost_vring_state s = { .index = vq->index, .num = us };
+
+	check_ok(vdev_request(vq->dev, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &s));
+}
+
 void vq_setup(struct vq *vq)
 {
 	/* What was made available since is for the device to find. */

@@ -127,6 +127,8 @@ void vq_settle(struct vq *vq);
 int vq_set_num(struct vq *vq, unsigned int num);
 int vq_set_addr(struct vq *vq);
 int vq_set_file(struct vq *vq, unsigned long request, int fd);
+/* How many microseconds its worker looks at an empty ring. */
+void vq_set_polling(struct vq *vq, unsigned int us);
 void vq_setup(struct vq *vq);
 
 /*

@@ -43,16 +43,11 @@ static const char *disk_of(unsigned int mb)
 	return dm_new(table);
 }
 
-static int set_config_call(struct blk *blk, int fd)
-{
-	return ioctl(blk->dev->fd, VHOST_BLK_SET_CONFIG_CALL, &fd);
-}
-
 static int config_call(struct blk *blk)
 {
 	int fd = check_ok(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 
-	check_ok(set_config_call(blk, fd));
+	check_ok(blk_set_config_call(blk->dev, fd));
 	return fd;
 }
 
@@ -319,7 +314,7 @@ TEST(no_config_call_no_event)
 	struct blk blk = load_start(path, 1);
 	int event = config_call(&blk);
 
-	check_ok(set_config_call(&blk, -1));
+	check_ok(blk_set_config_call(blk.dev, -1));
 	resize(path, 32);
 	check(!event_wait(event, IDLE_MS), "an event on an eventfd that was taken away");
 }
@@ -355,7 +350,7 @@ TEST(config_call_refuses_other_files)
 {
 	struct blk blk = load_start(disk_of(16), 1);
 
-	check_errno(set_config_call(&blk, 9999), EBADF);
-	check_errno(set_config_call(&blk, blk.fd), EINVAL);
+	check_errno(blk_set_config_call(blk.dev, 9999), EBADF);
+	check_errno(blk_set_config_call(blk.dev, blk.fd), EINVAL);
 	check_errno(ioctl(blk.dev->fd, VHOST_BLK_SET_CONFIG_CALL, NULL), EFAULT);
 }

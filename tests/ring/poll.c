@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "load.h"
@@ -24,20 +23,13 @@ static const struct mode {
 	{ "event_idx", BLK_FEATURES | BIT(VIRTIO_RING_F_EVENT_IDX) },
 };
 
-static void set_poll(struct vq *vq, unsigned int us)
-{
-	struct vhost_vring_state state = { .index = vq->index, .num = us };
-
-	check_ok(ioctl(vq->dev->fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &state));
-}
-
 static struct blk start(const struct mode *mode, unsigned int queues, unsigned int us)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .features = mode->features,
 							.queues = queues });
 
 	for (unsigned int i = 0; i < queues; i++)
-		set_poll(blk.dev->vqs[i], us);
+		vq_set_polling(blk.dev->vqs[i], us);
 	return blk;
 }
 
@@ -92,7 +84,7 @@ TEST_V(polled_reads_and_writes_ok, modes)
 	unsigned char out[4096], in[4096];
 
 	vdev_start(blk.dev);
-	set_poll(blk.vq, 3000);
+	vq_set_polling(blk.vq, 3000);
 	for (unsigned int i = 0; i < 50; i++) {
 		uint64_t mark = guest_mark(blk.mem);
 
@@ -176,7 +168,7 @@ TEST_V(polling_switched_off_ends, modes)
 
 	send_kicked(blk.vq);
 	send_silently(blk.vq);
-	set_poll(blk.vq, 0);
+	vq_set_polling(blk.vq, 0);
 	do {
 		check(now_ms() < end, "the worker goes on polling");
 		from = worker_time();
@@ -200,7 +192,7 @@ TEST_V(idle_device_costs_no_cpu, modes)
 	check(worker_time() - from > 50000000, "the worker does not poll: %llu ns in a second",
 	      worker_time() - from);
 
-	set_poll(blk.vq, 1000);
+	vq_set_polling(blk.vq, 1000);
 	wait_asleep(blk.vq);
 	sleep_ms(100);
 	from = worker_time();
@@ -229,7 +221,7 @@ TEST_V(polled_queue_leaves_others_their_turn, modes)
 {
 	struct blk blk = start(v, 2, 0);
 
-	set_poll(blk.vq, FOREVER);
+	vq_set_polling(blk.vq, FOREVER);
 	send_kicked(blk.vq);
 	for (unsigned int i = 0; i < 20; i++) {
 		send_kicked(blk.dev->vqs[1]);
