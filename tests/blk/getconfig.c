@@ -207,9 +207,6 @@ static struct blk start_resizable(const char **lower)
 	return blk_start(&(struct blk_setup){ .path = dm_linear_new(*lower, 4096) });
 }
 
-/* What is promised. */
-#define CHANGE_MS patience(1000)
-
 TEST(a_change_of_capacity_is_signalled_within_a_second)
 {
 	int call = check_ok(eventfd(0, EFD_NONBLOCK));

@@ -12,6 +12,9 @@
 #define BLK_HEADER 16
 #define SECTOR 512
 
+/* What is promised: a change of the capacity is told within that. */
+#define CHANGE_MS patience(1000)
+
 /* What a status byte is before the device has written it. */
 #define BLK_NO_STATUS 0xee
 /* Bytes on both sides of each piece that must not change, and their value. */

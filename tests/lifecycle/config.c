@@ -15,8 +15,6 @@
 #include "tap.h"
 #include "targets.h"
 
-/* What is promised. */
-#define CHANGE_MS patience(1000)
 #define IDLE_MS 1500
 
 static const char *lower;
