@@ -16,6 +16,6 @@ debug_find()
 debug_setup()
 {
 	debug_find
-	cached "$debug" debug "building the debug kernel (15 minutes on 2 cores)" \
+	cached "$debug" debug "building the debug kernel (12 minutes on 2 cores)" \
 		build_in_root debug "$debug"
 }
