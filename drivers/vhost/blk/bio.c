@@ -80,20 +80,30 @@ static int vhost_blk_next_bio(struct vhost_blk_fill *fill)
 	return 0;
 }
 
-/* Adds @len bytes at @addr; for a bounced request, of pages of our own. */
+/* Adds what fits of @len bytes at @addr; for a bounced request, of pages of our own. */
+static ssize_t vhost_blk_add(struct vhost_blk_fill *fill, unsigned long addr, size_t len)
+{
+	unsigned int block = fill->backend->block_size;
+	struct vhost_blk_req *req = fill->req;
+	struct bio *bio = &fill->tail->bio;
+
+	switch (req->pages) {
+	case VHOST_BLK_BOUNCED:
+		return vstor_bio_add_bounce(bio, len, block);
+	case VHOST_BLK_HELD:
+		return vstor_bio_add_held(req->cmd.svq, bio, addr, len);
+	default:
+		return vstor_bio_add_guest(bio, addr, len, block);
+	}
+}
+
 static int vhost_blk_fill_segment(struct vhost_blk_fill *fill, unsigned long addr,
 				  size_t len)
 {
-	unsigned int block = fill->backend->block_size;
-	struct bio *bio;
 	ssize_t added;
 
 	while (len) {
-		bio = &fill->tail->bio;
-		if (fill->req->pages == VHOST_BLK_BOUNCED)
-			added = vstor_bio_add_bounce(bio, len, block);
-		else
-			added = vstor_bio_add_guest(bio, addr, len, block);
+		added = vhost_blk_add(fill, addr, len);
 		if (added < 0)
 			return added;
 		if (!added && vhost_blk_next_bio(fill))
@@ -200,6 +210,24 @@ bool vhost_blk_reserve(struct vhost_blk_vq *bq, struct vhost_blk_req *req, u64 b
 	return true;
 }
 
+/* Settles whose pages the bios are to carry, and whether the embedded one will do. */
+static void vhost_blk_choose_pages(struct vhost_blk_fill *fill, const struct iovec *iov,
+				   size_t skip, bool bounce)
+{
+	struct vhost_blk_req *req = fill->req;
+	size_t len = req->command.bytes;
+	unsigned int vecs;
+
+	fill->small = false;
+	req->pages = VHOST_BLK_BOUNCED;
+	if (bounce)
+		return;
+	vecs = vstor_hold_get(req->cmd.svq, iov, skip, len, fill->backend->block_size,
+			      &req->reader);
+	req->pages = vecs ? VHOST_BLK_HELD : VHOST_BLK_PINNED;
+	fill->small = vecs ? vecs <= VHOST_BLK_INLINE_VECS : vhost_blk_is_small(iov, skip, len);
+}
+
 /* Builds all bios of the request. -EAGAIN: not now, and nothing was done. */
 static int vhost_blk_build(struct vhost_blk_fill *fill, const struct iovec *iov,
 			   unsigned int segs, size_t skip, bool bounce)
@@ -210,10 +238,12 @@ static int vhost_blk_build(struct vhost_blk_fill *fill, const struct iovec *iov,
 
 	fill->sector = req->command.sector;
 	fill->tail = NULL;
-	req->pages = bounce ? VHOST_BLK_BOUNCED : VHOST_BLK_PINNED;
-	fill->small = !bounce && vhost_blk_is_small(iov, skip, len);
-	if (!fill->small && !vhost_blk_reserve(to_vhost_blk_vq(req->cmd.svq), req, len))
+	vhost_blk_choose_pages(fill, iov, skip, bounce);
+	if ((!fill->small || len > VHOST_BLK_SMALL_BYTES) &&
+	    !vhost_blk_reserve(to_vhost_blk_vq(req->cmd.svq), req, len)) {
+		vhost_blk_free_bios(req);
 		return -EAGAIN;
+	}
 
 	r = len ? vhost_blk_next_bio(fill) : 0;
 	if (!r && bounce)
@@ -288,6 +318,8 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *bac
 		req->status = VIRTIO_BLK_S_IOERR;
 	} else {
 		req->written = op_is_write(fill.opf) ? 0 : len;
+		if (req->pages == VHOST_BLK_HELD)
+			vstor_count(&req->cmd.svq->stats.held, 1);
 	}
 	if (!r && command->crosses)
 		vhost_blk_send_crossing(req);
@@ -330,4 +362,8 @@ void vhost_blk_free_bios(struct vhost_blk_req *req)
 		vhost_blk_free_bio(req, bio);
 	}
 	req->bios = NULL;
+	if (req->pages == VHOST_BLK_HELD) {
+		vstor_hold_put(req->cmd.svq, req->reader);
+		req->pages = VHOST_BLK_PINNED;
+	}
 }

@@ -42,8 +42,10 @@
  */
 #define VHOST_BLK_ZERO_SECTORS	((512u << 10) >> 9)
 
-/* Pages a request carries without allocating: 32 KiB, or 28 KiB unaligned. */
+/* Vecs a request has without allocating: small pages for 32 KiB, or 28 KiB unaligned. */
 #define VHOST_BLK_INLINE_VECS	8
+/* Data of a request beyond that counts as VHOST_BLK_VQ_BYTES says. */
+#define VHOST_BLK_SMALL_BYTES	(VHOST_BLK_INLINE_VECS * PAGE_SIZE)
 /* Statuses that VIRTIO 5.2.6 has, zones' included. */
 #define VHOST_BLK_STATUSES	7
 /* What the statistics show of a backend's name. */
@@ -51,9 +53,9 @@
 /* Vecs of an allocated bio: with it they fill a page. */
 #define VHOST_BLK_BIO_VECS	240
 /*
- * Data that the allocated bios and bounce pages of a vq serve at one time, and zeroes
+ * Data that the large requests and bounce pages of a vq carry at one time, and zeroes
  * that it writes; a request that would exceed it waits in the ring. No less than one
- * request. It also bounds what a backend's detaching has to wait for.
+ * request. It bounds allocated bios, and what a backend's detaching has to wait for.
  */
 #define VHOST_BLK_VQ_BYTES	VHOST_BLK_BYTES_MAX
 
@@ -89,12 +91,14 @@ struct vhost_blk_bio {
 
 /**
  * enum vhost_blk_pages - whose pages a request's bios carry
- * @VHOST_BLK_PINNED: the guest's
+ * @VHOST_BLK_PINNED: the guest's, pinned for the request
+ * @VHOST_BLK_HELD: the guest's, which stay pinned
  * @VHOST_BLK_BOUNCED: ours, of the request alone
  * @VHOST_BLK_ZERO_PAGES: none, or the kernel's page of zeroes
  */
 enum vhost_blk_pages {
 	VHOST_BLK_PINNED,
+	VHOST_BLK_HELD,
 	VHOST_BLK_BOUNCED,
 	VHOST_BLK_ZERO_PAGES,
 };
@@ -114,7 +118,8 @@ enum vhost_blk_pages {
  * @bios: all bios, in the order of their sectors
  * @iov: the guest's buffers where they are written when it has ended; else NULL
  * @segs: how many they are
- * @pages: what the bios hold
+ * @pages: what the bios carry
+ * @reader: where these are held ones
  * @ranges: of a DISCARD, WRITE_ZEROES, SECURE_ERASE, else NULL
  * @report: of a ZONE_REPORT, else NULL
  * @work: does what is only done synchronously
@@ -131,6 +136,7 @@ struct vhost_blk_req {
 	u8 __user *status_at;
 	u8 status;
 	enum vhost_blk_pages pages;
+	int reader;
 	u32 in;
 	u32 written;
 	u32 bytes;

@@ -43,14 +43,28 @@ void vstor_dev_stop(struct vhost_dev *dev)
 	/* vstor_cmd_done() may still be looking at the vq of its command. */
 	synchronize_rcu();
 	vhost_dev_flush(dev);
+	vstor_hold_stop(dev);
 }
 EXPORT_SYMBOL_NS_GPL(vstor_dev_stop, VHOST_STORAGE);
+
+/* Backends come and go under dev->mutex, which the caller holds. */
+static bool vstor_dev_runs(struct vhost_dev *dev)
+{
+	int i;
+
+	for (i = 0; i < dev->nvqs; i++)
+		if (vhost_vq_get_backend(dev->vqs[i]))
+			return true;
+	return false;
+}
 
 void vstor_dev_resume(struct vhost_dev *dev)
 {
 	struct vstor_vq *svq;
 	int i;
 
+	if (vstor_dev_runs(dev))
+		vstor_hold_start(dev);
 	for (i = 0; i < dev->nvqs; i++) {
 		svq = to_vstor_vq(dev->vqs[i]);
 		vstor_vq_set_stopped(svq, false);
@@ -72,17 +86,6 @@ static bool vstor_ioctl_stops(unsigned int ioctl)
 	default:
 		return false;
 	}
-}
-
-/* Backends come and go under dev->mutex, which the caller holds. */
-static bool vstor_dev_runs(struct vhost_dev *dev)
-{
-	int i;
-
-	for (i = 0; i < dev->nvqs; i++)
-		if (vhost_vq_get_backend(dev->vqs[i]))
-			return true;
-	return false;
 }
 
 long vstor_dev_set_features(struct vhost_dev *dev, u64 features, u64 allowed)

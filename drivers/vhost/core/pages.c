@@ -69,10 +69,20 @@ static int vstor_pin(unsigned long addr, unsigned int n, struct bio *bio, struct
 	return pinned < 0 ? pinned : -EFAULT;
 }
 
+/* How many of the @n pages lie one behind the other, as those of a huge page do. */
+static unsigned int vstor_run(struct page **pages, unsigned int n)
+{
+	unsigned int run = 1;
+
+	while (run < n && pages[run] == pages[0] + run)
+		run++;
+	return run;
+}
+
 static noinline ssize_t vstor_bio_add_pages(struct bio *bio, unsigned long addr, size_t len)
 {
 	unsigned int n = DIV_ROUND_UP(offset_in_page(addr) + len, PAGE_SIZE);
-	unsigned int offset = offset_in_page(addr), part, i;
+	unsigned int offset = offset_in_page(addr), part, run, i;
 	struct page *pages[VSTOR_PIN_PAGES];
 	size_t left;
 	int r;
@@ -80,8 +90,9 @@ static noinline ssize_t vstor_bio_add_pages(struct bio *bio, unsigned long addr,
 	r = vstor_pin(addr, n, bio, pages);
 	if (r)
 		return r;
-	for (i = 0, left = len; i < n; i++, left -= part, offset = 0) {
-		part = min_t(size_t, PAGE_SIZE - offset, left);
+	for (i = 0, left = len; i < n; i += run, left -= part, offset = 0) {
+		run = vstor_run(pages + i, n - i);
+		part = min_t(size_t, run * PAGE_SIZE - offset, left);
 		if (!vstor_bio_add_pinned(bio, pages[i], part, offset)) {
 			unpin_user_pages(pages + i, n - i);
 			return -EFAULT;

@@ -61,6 +61,7 @@ void vstor_stats_show(struct seq_file *seq, struct vstor_vq *svq)
 	vstor_stats_line(seq, "kicks", &stats->kicks, 1);
 	vstor_stats_line(seq, "signals", &stats->signals, 1);
 	vstor_stats_line(seq, "breaks", &stats->breaks, 1);
+	vstor_stats_line(seq, "held", &stats->held, 1);
 	vstor_stats_line(seq, "taken", stats->taken, VSTOR_BATCH_BUCKETS);
 	vstor_stats_line(seq, "pushed", stats->pushed, VSTOR_BATCH_BUCKETS);
 	vstor_stats_line(seq, "latency", stats->latency, VSTOR_LATENCY_BUCKETS);

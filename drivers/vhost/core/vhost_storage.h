@@ -23,6 +23,8 @@
 
 struct bio;
 struct seq_file;
+struct vstor_hold;
+struct vstor_hold_region;
 struct vstor_vq;
 
 /* Powers of 2: 1, 2 to 3, 4 to 7, ... commands; the last one is open. */
@@ -35,6 +37,7 @@ struct vstor_vq;
  * @kicks: how often the worker went to look at the ring
  * @signals: how often the guest was told of used entries
  * @breaks: how often the guest's mistakes stopped the vq
+ * @held: commands whose pages were held, see hold.c
  * @latency_ns: sum, from intake to the used ring
  * @taken: batches, by how many commands were taken in one
  * @pushed: batches, by how many used entries were pushed in one
@@ -48,6 +51,7 @@ struct vstor_stats {
 	u64 kicks;
 	u64 signals;
 	u64 breaks;
+	u64 held;
 	u64 latency_ns;
 	u64 taken[VSTOR_BATCH_BUCKETS];
 	u64 pushed[VSTOR_BATCH_BUCKETS];
@@ -109,6 +113,8 @@ struct vstor_ops {
  *	whoever waits in drain.c
  * @number: of its device, and @index of the vq in it; fixed
  * @region: of guest memory, where the last address was; NULL while it is stopped
+ * @hold: the device's held pages while it runs, or NULL; written under dev->mutex too
+ * @hold_region: of them, where the last address was, or NULL
  * @now: when the present batch was begun, in ns
  * @active_at: when there last was a command to take or to finish, in ns
  * @stats: see above
@@ -127,6 +133,8 @@ struct vstor_vq {
 	unsigned int number;
 	unsigned int index;
 	const struct vhost_iotlb_map *region;
+	struct vstor_hold *hold;
+	struct vstor_hold_region *hold_region;
 	u64 now;
 	u64 active_at;
 	struct vstor_stats stats;
@@ -212,7 +220,7 @@ void vstor_stats_show(struct seq_file *seq, struct vstor_vq *svq);
 
 /* No intake; waits until nothing is in flight, finishing what completes. */
 void vstor_dev_stop(struct vhost_dev *dev);
-/* Intake again on every vq that has a backend, kicked or not. */
+/* Intake again on every vq that has a backend, kicked or not; pages may be held. */
 void vstor_dev_resume(struct vhost_dev *dev);
 /*
  * Acknowledges features, of those @allowed, on every vq. EOPNOTSUPP for others;
@@ -222,6 +230,30 @@ long vstor_dev_set_features(struct vhost_dev *dev, u64 features, u64 allowed);
 /* vhost's own ioctls, with the vqs stopped around those that need it. */
 long vstor_dev_ioctl(struct vhost_dev *dev, unsigned int ioctl,
 		     void __user *argp);
+
+/* hold.c: huge pages of guest memory that stay pinned between commands */
+
+/*
+ * Is all the data in held pages? @len bytes that follow @skip ones into @iov, in blocks
+ * of @block. Returns how many vecs it takes at most and the caller is a @reader of them
+ * until vstor_hold_put(), or 0 and it is none. vq->mutex held.
+ */
+unsigned int vstor_hold_get(struct vstor_vq *svq, const struct iovec *iov, size_t skip,
+			    size_t len, unsigned int block, int *reader);
+/* The bios have ended. vq->mutex held. */
+void vstor_hold_put(struct vstor_vq *svq, int reader);
+/*
+ * Adds what is at @addr, for which vstor_hold_get() found held pages, to @bio. Returns
+ * how many bytes, 0 when the bio is full, or an error.
+ */
+ssize_t vstor_bio_add_held(struct vstor_vq *svq, struct bio *bio, unsigned long addr, size_t len);
+/*
+ * While the vqs stand still; process context of the owner, dev->mutex held. Without
+ * memory for it nothing is held, and all works.
+ */
+void vstor_hold_start(struct vhost_dev *dev);
+/* Lets go of all of them. The same, but for the owner's context. */
+void vstor_hold_stop(struct vhost_dev *dev);
 
 /* pages.c: guest memory in bios */
 
