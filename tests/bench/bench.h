@@ -14,6 +14,7 @@
 
 #define BENCH_LANES 256
 #define BENCH_DEPTH 1024
+#define BENCH_HUGE_PAGE (2ull << 20)
 
 struct bench;
 
@@ -43,6 +44,8 @@ struct engine {
 	unsigned int (*wait)(struct bench *b, struct lane **ready);
 	/* Which slots have come back, in any order; fails unless all is well. */
 	unsigned int (*reap)(struct lane *lane, uint16_t *slots);
+	/* How long, in ms, until all that it makes once for many requests is there; or 0. */
+	unsigned int settles_ms;
 	/* Makes a part of the lanes one to wait for; NULL: they cannot be parted. */
 	void (*watch)(struct bench *part);
 };

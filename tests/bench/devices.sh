@@ -5,6 +5,13 @@ nullb_dir=/sys/kernel/config/nullb
 lio=/sys/kernel/config/target
 declare -A qsd_pids
 
+# The clients' memory, as a guest's, is in huge pages; or with `never` in small ones.
+huge_pages()
+{
+	echo "$1" >/sys/kernel/mm/transparent_hugepage/enabled
+	echo "$1" >/sys/kernel/mm/transparent_hugepage/shmem_enabled
+}
+
 # nullb_new NAME: a null_blk of 1 GiB without data, which completes a request as it is
 # given it.
 nullb_new()

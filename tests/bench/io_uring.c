@@ -16,11 +16,12 @@ static unsigned char *data;
 
 static void register_all(struct bench *b)
 {
-	size_t bytes = (size_t)b->depth * b->bytes;
+	size_t bytes = ((size_t)b->depth * b->bytes + BENCH_HUGE_PAGE - 1) &
+		       ~(BENCH_HUGE_PAGE - 1);
 	struct iovec iov = { .iov_len = bytes };
 	int files[BENCH_LANES];
 
-	check(!posix_memalign((void **)&data, 4096, bytes), "out of memory");
+	check(!posix_memalign((void **)&data, BENCH_HUGE_PAGE, bytes), "out of memory");
 	memset(data, 0, bytes);
 	iov.iov_base = data;
 	for (unsigned int i = 0; i < b->devices; i++)

@@ -186,10 +186,15 @@ static void run(struct bench *b, uint64_t ios)
 
 static void warm_up(struct bench *b)
 {
+	uint64_t end;
+
 	if (b->engine->watch)
 		b->engine->watch(b);
 	fill_lanes(b);
-	run(b, b->warm_up);
+	end = now_ns() + b->engine->settles_ms * 1000000ull;
+	do
+		run(b, b->warm_up);
+	while (now_ns() < end);
 }
 
 struct figures {

@@ -119,8 +119,11 @@ static unsigned int ring_size(const struct bench *b)
 
 static uint64_t memory(const struct bench *b)
 {
-	return (1 << 20) + b->vqs * (b->depth * (b->bytes + SLOT_BYTES + 4096ull) +
-				     ring_size(b) * 32 + 65536);
+	uint64_t bytes = (1 << 20) + b->vqs * (b->depth * (b->bytes + SLOT_BYTES + 4096ull) +
+					       ring_size(b) * 32 + 65536);
+
+	/* In whole huge pages, as a guest has it. */
+	return (bytes + BENCH_HUGE_PAGE - 1) / BENCH_HUGE_PAGE * BENCH_HUGE_PAGE;
 }
 
 static uint64_t blocks_of(const struct bench *b, const char *path)
@@ -234,6 +237,7 @@ const struct engine engine_vhost_blk = {
 	.submit = submit,
 	.wait = wait_signal,
 	.reap = blk_reap_slots,
+	.settles_ms = 60,
 	.watch = watch,
 };
 
