@@ -16,6 +16,12 @@
 #define BENCH_DEPTH 1024
 #define BENCH_HUGE_PAGE (2ull << 20)
 
+/* In whole huge pages, as a guest has its memory. */
+static inline uint64_t bench_whole_pages(uint64_t bytes)
+{
+	return (bytes + BENCH_HUGE_PAGE - 1) / BENCH_HUGE_PAGE * BENCH_HUGE_PAGE;
+}
+
 struct bench;
 
 struct lane {

@@ -16,8 +16,7 @@ static unsigned char *data;
 
 static void register_all(struct bench *b)
 {
-	size_t bytes = ((size_t)b->depth * b->bytes + BENCH_HUGE_PAGE - 1) &
-		       ~(BENCH_HUGE_PAGE - 1);
+	size_t bytes = bench_whole_pages((uint64_t)b->depth * b->bytes);
 	struct iovec iov = { .iov_len = bytes };
 	int files[BENCH_LANES];
 

@@ -119,11 +119,9 @@ static unsigned int ring_size(const struct bench *b)
 
 static uint64_t memory(const struct bench *b)
 {
-	uint64_t bytes = (1 << 20) + b->vqs * (b->depth * (b->bytes + SLOT_BYTES + 4096ull) +
-					       ring_size(b) * 32 + 65536);
+	uint64_t lane = b->depth * (b->bytes + SLOT_BYTES + 4096ull) + ring_size(b) * 32 + 65536;
 
-	/* In whole huge pages, as a guest has it. */
-	return (bytes + BENCH_HUGE_PAGE - 1) / BENCH_HUGE_PAGE * BENCH_HUGE_PAGE;
+	return bench_whole_pages((1 << 20) + b->vqs * lane);
 }
 
 static uint64_t blocks_of(const struct bench *b, const char *path)
