@@ -16,6 +16,7 @@
 #include "load.h"
 #include "tap.h"
 
+#define SYSCTL_VM "/proc/sys/vm"
 #define HUGE_PAGE (2ul << 20)
 #define DATA_GPA 0x80000000ull
 #define DATA_PAGES 8
@@ -81,24 +82,25 @@ static void *thp(void)
 	return p;
 }
 
-static void set_nr_hugepages(unsigned int n)
+static bool no_hugepages(void)
 {
-	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "we");
+	FILE *f = fopen(SYSCTL_VM "/nr_hugepages", "we");
 
-	check(f && fprintf(f, "%u\n", n) > 0 && !fclose(f), "nr_hugepages: %m");
+	return f && fputs("0\n", f) >= 0 && !fclose(f);
 }
 
-static void no_hugepages(void)
+__attribute__((constructor)) static void hold_register(void)
 {
-	set_nr_hugepages(0);
+	tap_after(no_hugepages);
 }
 
 static void *hugetlb(void)
 {
+	char pages[16];
 	void *p;
 
-	atexit(no_hugepages);
-	set_nr_hugepages(DATA_PAGES);
+	snprintf(pages, sizeof(pages), "%u", DATA_PAGES);
+	put_attribute(SYSCTL_VM, "nr_hugepages", pages);
 	p = map_at(NULL, DATA_BYTES, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1);
 	memset(p, BLK_UNTOUCHED, DATA_BYTES);
 	return p;
@@ -510,6 +512,7 @@ struct change {
 	volatile bool stop;
 };
 
+/* Each change makes the device let go of all, in the midst of it. */
 static void *change_all_the_time(void *arg)
 {
 	struct change *change = arg;
@@ -517,12 +520,11 @@ static void *change_all_the_time(void *arg)
 
 	while (!change->stop) {
 		check(!mprotect(change->at, DATA_BYTES, prot ^= PROT_EXEC), "mprotect: %m");
-		sleep_ms(150);
+		sleep_ms(patience(150));
 	}
 	return NULL;
 }
 
-/* Each change makes the device let go of all, in the midst of it. */
 static unsigned long long held_of(const struct scene *s)
 {
 	unsigned long long held = 0;
