@@ -69,8 +69,7 @@ static int vstor_pin(unsigned long addr, unsigned int n, struct bio *bio, struct
 	return pinned < 0 ? pinned : -EFAULT;
 }
 
-/* How many of the @n pages lie one behind the other, as those of a huge page do. */
-static unsigned int vstor_run(struct page **pages, unsigned int n)
+unsigned int vstor_run(struct page **pages, unsigned int n)
 {
 	unsigned int run = 1;
 

@@ -231,7 +231,7 @@ long vstor_dev_set_features(struct vhost_dev *dev, u64 features, u64 allowed);
 long vstor_dev_ioctl(struct vhost_dev *dev, unsigned int ioctl,
 		     void __user *argp);
 
-/* hold.c: huge pages of guest memory that stay pinned between commands */
+/* hold.c, hold_works.c: huge pages of guest memory that stay pinned between commands */
 
 /*
  * Is all the data in held pages? @len bytes that follow @skip ones into @iov, in blocks
@@ -257,6 +257,8 @@ void vstor_hold_stop(struct vhost_dev *dev);
 
 /* pages.c: guest memory in bios */
 
+/* How many of the @n pages lie one behind the other, as those of a huge page do. */
+unsigned int vstor_run(struct page **pages, unsigned int n);
 /*
  * Is each of the @n segments that follow @skip bytes into @iov, up to @len bytes
  * in all, at an address and of a length that these masks allow?
