@@ -231,6 +231,7 @@ int vq_set_addr(struct vq *vq)
 {
 	struct vhost_vring_addr a = {
 		.index = vq->index,
+		.flags = vq->log_used ? 1 << VHOST_VRING_F_LOG : 0,
 		.desc_user_addr = (uintptr_t)vq->desc,
 		.avail_user_addr = (uintptr_t)vq->avail,
 		.used_user_addr = (uintptr_t)vq->used,

@@ -41,6 +41,8 @@ struct vq {
 	int kick, call, err;
 
 	bool event_idx;
+	/* The device is to log what it writes into the used ring. */
+	bool log_used;
 	/* Do not ask for notifications: the test polls the used index. */
 	bool no_interrupt;
 

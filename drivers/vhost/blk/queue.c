@@ -123,12 +123,11 @@ static int vhost_blk_decode(struct vhost_blk_req *req, unsigned int out,
 }
 
 /* Takes a free request for the chain; vhost_blk_ready() saw that there is one. */
-static struct vhost_blk_req *vhost_blk_get_req(struct vhost_blk_vq *bq, u16 head)
+static struct vhost_blk_req *vhost_blk_get_req(struct vhost_blk_vq *bq)
 {
 	struct vhost_blk_req *req = bq->free;
 
 	bq->free = req->next_free;
-	vstor_cmd_init(&req->cmd, &bq->svq, head);
 	req->status = VIRTIO_BLK_S_OK;
 	req->pages = VHOST_BLK_PINNED;
 	req->written = 0;
@@ -162,11 +161,14 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	/* Nowhere to put a status: there is no answer to give. */
 	if (!in_len)
 		return -EPROTO;
-	req = vhost_blk_get_req(bq, head);
+	req = vhost_blk_get_req(bq);
 	req->in = min_t(size_t, in_len - 1, U32_MAX - 1);
 	req->status_at = last->iov_base + last->iov_len - 1;
 
-	r = vhost_blk_decode(req, out, iov_length(iov, out));
+	if (vstor_cmd_init(&req->cmd, svq, head))
+		r = VIRTIO_BLK_S_IOERR;
+	else
+		r = vhost_blk_decode(req, out, iov_length(iov, out));
 	if (r >= 0)
 		trace_vhost_blk_intake(req, r);
 	if (r == VIRTIO_BLK_S_OK)

@@ -13,11 +13,13 @@
  * @svq: whose it is
  * @out: readable entries of vq->iov, which come first
  * @in: writable ones
+ * @nlog: entries of vq->log, which are the writable descriptors
  */
 struct vstor_chain {
 	struct vstor_vq *svq;
 	unsigned int out;
 	unsigned int in;
+	unsigned int nlog;
 };
 
 /**
@@ -84,21 +86,33 @@ static __always_inline int vstor_translate(struct vstor_vq *svq, u64 addr, u32 l
 	return 1;
 }
 
+/* Of no more than there are entries of vq->iov, and as many has vq->log. */
+static __always_inline void vstor_chain_log(struct vstor_chain *chain, u64 addr, u32 len)
+{
+	struct vhost_log *log = &chain->svq->vq.log[chain->nlog++];
+
+	log->addr = addr;
+	log->len = len;
+}
+
 /* VIRTIO 2.7.4.2: readable entries come before writable ones. */
 static __always_inline int vstor_chain_add(struct vstor_chain *chain,
 					   const struct vring_desc *desc)
 {
 	struct vhost_virtqueue *vq = &chain->svq->vq;
 	unsigned int have = chain->out + chain->in;
+	u64 addr = vhost64_to_cpu(vq, desc->addr);
+	u32 len = vhost32_to_cpu(vq, desc->len);
 	int n;
 
-	n = vstor_translate(chain->svq, vhost64_to_cpu(vq, desc->addr),
-			    vhost32_to_cpu(vq, desc->len), vq->iov + have,
-			    ARRAY_SIZE(vq->iov) - have);
+	n = vstor_translate(chain->svq, addr, len, vq->iov + have, ARRAY_SIZE(vq->iov) - have);
 	if (n < 0)
 		return n;
 	if (desc->flags & cpu_to_vhost16(vq, VRING_DESC_F_WRITE)) {
 		chain->in += n;
+		/* An empty one has no entry, and there may be many. */
+		if (n)
+			vstor_chain_log(chain, addr, len);
 		return 0;
 	}
 	if (chain->in)
@@ -211,6 +225,7 @@ int vstor_chain_get(struct vstor_vq *svq, unsigned int *out, unsigned int *in)
 	if (r)
 		return r;
 	vq->last_avail_idx++;
+	svq->nlog = chain.nlog;
 	*out = chain.out;
 	*in = chain.in;
 	return vhost16_to_cpu(vq, head);

@@ -7,6 +7,7 @@
  * The waiter finishes commands itself rather than rely on the worker, which is
  * gone when the owner was killed.
  */
+#include <linux/nospec.h>
 #include "vhost_storage.h"
 
 static void vstor_vq_drain(struct vstor_vq *svq)
@@ -75,14 +76,35 @@ void vstor_dev_resume(struct vhost_dev *dev)
 }
 EXPORT_SYMBOL_NS_GPL(vstor_dev_resume, VHOST_STORAGE);
 
-/* Those that replace memory which commands in flight, or the worker, use. */
-static bool vstor_ioctl_stops(unsigned int ioctl)
+/*
+ * Does a ring go elsewhere? Logging of its used part may be switched on and off, and
+ * moved, while requests run. The owner may change what @argp has before vhost reads it:
+ * then the commands of one ring end in another, which is the owner's own harm.
+ */
+static bool vstor_ring_moves(struct vhost_dev *dev, const struct vhost_vring_addr __user *argp)
+{
+	struct vhost_vring_addr to;
+	struct vhost_virtqueue *vq;
+
+	if (copy_from_user(&to, argp, sizeof(to)) || to.index >= dev->nvqs)
+		return false;
+	vq = dev->vqs[array_index_nospec(to.index, dev->nvqs)];
+	return to.desc_user_addr != (uintptr_t)vq->desc ||
+	       to.avail_user_addr != (uintptr_t)vq->avail ||
+	       to.used_user_addr != (uintptr_t)vq->used;
+}
+
+/*
+ * Those that replace memory which commands in flight, or the worker, use. Of the dirty
+ * log nobody holds on to anything without vq->mutex.
+ */
+static bool vstor_ioctl_stops(struct vhost_dev *dev, unsigned int ioctl, void __user *argp)
 {
 	switch (ioctl) {
 	case VHOST_SET_MEM_TABLE:
-	case VHOST_SET_VRING_ADDR:
-	case VHOST_SET_LOG_BASE:
 		return true;
+	case VHOST_SET_VRING_ADDR:
+		return vstor_ring_moves(dev, argp);
 	default:
 		return false;
 	}
@@ -90,6 +112,7 @@ static bool vstor_ioctl_stops(unsigned int ioctl)
 
 long vstor_dev_set_features(struct vhost_dev *dev, u64 features, u64 allowed)
 {
+	const u64 log_all = BIT_ULL(VHOST_F_LOG_ALL);
 	struct vhost_virtqueue *vq;
 	int i;
 
@@ -97,8 +120,12 @@ long vstor_dev_set_features(struct vhost_dev *dev, u64 features, u64 allowed)
 
 	if (features & ~allowed)
 		return -EOPNOTSUPP;
-	if (vstor_dev_runs(dev))
-		return dev->vqs[0]->acked_features == features ? 0 : -EBUSY;
+	if (vstor_dev_runs(dev)) {
+		if ((dev->vqs[0]->acked_features ^ features) & ~log_all)
+			return -EBUSY;
+		if (features & log_all && !vhost_log_access_ok(dev))
+			return -EFAULT;
+	}
 	for (i = 0; i < dev->nvqs; i++) {
 		vq = dev->vqs[i];
 		mutex_lock(&vq->mutex);
@@ -131,12 +158,13 @@ static long vstor_vhost_ioctl(struct vhost_dev *dev, unsigned int ioctl,
 long vstor_dev_ioctl(struct vhost_dev *dev, unsigned int ioctl,
 		     void __user *argp)
 {
-	bool stops = vstor_ioctl_stops(ioctl) && vstor_dev_runs(dev) &&
-		     !vhost_dev_check_owner(dev);
+	bool stops;
 	long r;
 
 	lockdep_assert_held(&dev->mutex);
 
+	stops = vstor_dev_runs(dev) && !vhost_dev_check_owner(dev) &&
+		vstor_ioctl_stops(dev, ioctl, argp);
 	if (stops)
 		vstor_dev_stop(dev);
 	r = vstor_vhost_ioctl(dev, ioctl, argp);

@@ -59,18 +59,27 @@ struct vstor_stats {
 	pid_t worker;
 };
 
+/* Writable descriptors for which a command allocates nothing: 8 of data, and a status. */
+#define VSTOR_LOG_FEW		9
+
 /**
  * struct vstor_cmd - what the core knows of a command; its module embeds it
  * @node: on the vq's done list, between vstor_cmd_done() and ->finish()
  * @svq: the vq it came from
  * @taken_at: when the batch that it came in was begun, in ns
  * @head: the chain's head, as it goes back in the used ring
+ * @nlog: how many writable descriptors it has, of at least a byte
+ * @log: where these are in the guest's memory, for log.c; @few, or allocated
+ * @few: for few of them
  */
 struct vstor_cmd {
 	struct llist_node node;
 	struct vstor_vq *svq;
 	u64 taken_at;
 	u16 head;
+	u16 nlog;
+	struct vhost_log *log;
+	struct vhost_log few[VSTOR_LOG_FEW];
 };
 
 /**
@@ -83,10 +92,11 @@ struct vstor_cmd {
  *	put the chain back until a command completes, or another error to break
  *	the vq. Every chain that is not put back and does not break the vq ends
  *	in exactly one vstor_cmd_done().
- * @finish: ends the command, frees it and returns the used length. Where it has
- *	more to do, it is sent on its way once more and VSTOR_CMD_GOES_ON is
- *	returned; another vstor_cmd_done() follows. VSTOR_CMD_UNTOLD: it has ended
- *	and the guest cannot be told; it gets no used entry, and the vq breaks.
+ * @finish: ends the command, frees it and returns the used length; its vstor_cmd
+ *	must stay as it is while vq->mutex is held. Where it has more to do, it is
+ *	sent on its way once more and VSTOR_CMD_GOES_ON is returned; another
+ *	vstor_cmd_done() follows. VSTOR_CMD_UNTOLD: it has ended and the guest cannot
+ *	be told; it gets no used entry, and the vq breaks.
  *	With @discard it must end, and guest memory must be left alone: the owner's
  *	mm is not ours.
  */
@@ -112,6 +122,7 @@ struct vstor_ops {
  * @drained: woken when @done gets an entry and when commands were finished, for
  *	whoever waits in drain.c
  * @number: of its device, and @index of the vq in it; fixed
+ * @nlog: of the last chain: entries of vq->log, its writable descriptors
  * @region: of guest memory, where the last address was; NULL while it is stopped
  * @hold: the device's held pages while it runs, or NULL; written under dev->mutex too
  * @hold_region: of them, where the last address was, or NULL
@@ -132,6 +143,7 @@ struct vstor_vq {
 	wait_queue_head_t drained;
 	unsigned int number;
 	unsigned int index;
+	unsigned int nlog;
 	const struct vhost_iotlb_map *region;
 	struct vstor_hold *hold;
 	struct vstor_hold_region *hold_region;
@@ -172,8 +184,9 @@ fault:
 
 /*
  * Takes the next chain off the available ring: @out readable and then @in writable
- * entries are in vq->iov. Returns its head, -ENODATA where there is none, or another
- * error where it is not one that VIRTIO allows. vq->mutex held.
+ * entries are in vq->iov, the latter also in vq->log, as svq->nlog descriptors. Returns its
+ * head, -ENODATA where there is none, or another error where it is not one that VIRTIO
+ * allows. vq->mutex held.
  */
 int vstor_chain_get(struct vstor_vq *svq, unsigned int *out, unsigned int *in);
 
@@ -188,8 +201,11 @@ int vstor_vq_start(struct vstor_vq *svq);
 void vstor_vq_poke(struct vstor_vq *svq);
 /* No more intake; the error eventfd fires. vq->mutex held. */
 void vstor_vq_break(struct vstor_vq *svq, const char *why);
-/* ->take() has a command: it is in flight from here. vq->mutex held. */
-void vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head);
+/*
+ * ->take() has a command: it is in flight from here. -ENOMEM: so it is, but nothing may be
+ * written but its last writable byte: an error. vq->mutex held.
+ */
+int vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head);
 /* It could not be taken after all, and never was in flight. vq->mutex held. */
 void vstor_cmd_undo(struct vstor_cmd *cmd);
 /* The device is done with it, or it never needed one. Any context. */

@@ -7,6 +7,7 @@
 #define pr_fmt(fmt) "vhost_storage: " fmt
 
 #include <linux/blkdev.h>
+#include "log.h"
 #include "vhost_storage.h"
 
 #define CREATE_TRACE_POINTS
@@ -176,7 +177,7 @@ void vstor_vq_poke(struct vstor_vq *svq)
 }
 EXPORT_SYMBOL_NS_GPL(vstor_vq_poke, VHOST_STORAGE);
 
-void vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head)
+int vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head)
 {
 	lockdep_assert_held(&svq->vq.mutex);
 
@@ -184,11 +185,13 @@ void vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head)
 	cmd->taken_at = svq->now;
 	cmd->head = head;
 	atomic_inc(&svq->in_flight);
+	return vstor_log_save(cmd);
 }
 EXPORT_SYMBOL_NS_GPL(vstor_cmd_init, VHOST_STORAGE);
 
 void vstor_cmd_undo(struct vstor_cmd *cmd)
 {
+	vstor_log_forget(cmd);
 	atomic_dec(&cmd->svq->in_flight);
 }
 EXPORT_SYMBOL_NS_GPL(vstor_cmd_undo, VHOST_STORAGE);
@@ -258,6 +261,28 @@ static void vstor_vq_push(struct vstor_vq *svq, unsigned int n)
 	trace_vstor_signal(svq, n, signal);
 }
 
+/*
+ * Ends a command, as ->finish() does. What it wrote is logged before anything tells the
+ * guest of it.
+ */
+static __always_inline s64 vstor_cmd_finish(struct vstor_vq *svq, struct vstor_cmd *cmd,
+					    bool discard)
+{
+	s64 used = svq->ops->finish(cmd, discard);
+
+	if (used == VSTOR_CMD_GOES_ON)
+		return used;
+	if (used == VSTOR_CMD_UNTOLD)
+		vstor_vq_break(svq, "status not writable");
+	if (vhost_has_feature(&svq->vq, VHOST_F_LOG_ALL) && !discard && vstor_log_written(cmd)) {
+		vstor_vq_break(svq, "dirty log not writable");
+		used = VSTOR_CMD_UNTOLD;
+	}
+	vstor_log_forget(cmd);
+	atomic_dec(&svq->in_flight);
+	return used;
+}
+
 void vstor_vq_complete(struct vstor_vq *svq)
 {
 	struct vhost_virtqueue *vq = &svq->vq;
@@ -280,16 +305,13 @@ void vstor_vq_complete(struct vstor_vq *svq)
 		/* ->finish() frees the command. */
 		vq->heads[n].id = cpu_to_vhost32(vq, cmd->head);
 		taken_at = cmd->taken_at;
-		used = svq->ops->finish(cmd, discard);
+		used = vstor_cmd_finish(svq, cmd, discard);
 		if (used == VSTOR_CMD_GOES_ON)
 			continue;
-		atomic_dec(&svq->in_flight);
 		vstor_stats_latency(svq, now - taken_at);
 		ended = true;
-		if (used == VSTOR_CMD_UNTOLD) {
-			vstor_vq_break(svq, "status not writable");
+		if (used == VSTOR_CMD_UNTOLD)
 			continue;
-		}
 		vq->heads[n].len = cpu_to_vhost32(vq, used);
 		/* No more than the ring has entries, and heads has room for. */
 		n++;
