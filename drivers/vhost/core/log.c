@@ -12,13 +12,17 @@
 #include <linux/slab.h>
 #include "log.h"
 
-int vstor_log_save_many(struct vstor_cmd *cmd, const struct vhost_log *log, unsigned int n)
+int vstor_log_save_many(struct vstor_cmd *cmd, unsigned int n)
 {
-	cmd->log = kmemdup(log, n * sizeof(*log), GFP_KERNEL_ACCOUNT);
-	if (cmd->log) {
-		cmd->nlog = n;
+	const struct vhost_log *log = cmd->svq->vq.log;
+
+	if (n <= VSTOR_LOG_FEW) {
+		memcpy(cmd->few, log, n * sizeof(*log));
 		return 0;
 	}
+	cmd->log = kmemdup(log, n * sizeof(*log), GFP_KERNEL_ACCOUNT);
+	if (cmd->log)
+		return 0;
 	/* Where the status is, or a part of the response: it tells of the failure. */
 	cmd->few[0] = log[n - 1];
 	cmd->log = cmd->few;

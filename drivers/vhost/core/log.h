@@ -6,7 +6,7 @@
 #include <linux/slab.h>
 #include "vhost_storage.h"
 
-int vstor_log_save_many(struct vstor_cmd *cmd, const struct vhost_log *log, unsigned int n);
+int vstor_log_save_many(struct vstor_cmd *cmd, unsigned int n);
 
 /*
  * Remembers the writable buffers of the chain that was taken last. -ENOMEM: only of the
@@ -15,14 +15,15 @@ int vstor_log_save_many(struct vstor_cmd *cmd, const struct vhost_log *log, unsi
 static __always_inline int vstor_log_save(struct vstor_cmd *cmd)
 {
 	const struct vhost_log *log = cmd->svq->vq.log;
-	unsigned int i, n = cmd->svq->nlog;
+	unsigned int n = cmd->svq->nlog;
 
-	if (n > VSTOR_LOG_FEW)
-		return vstor_log_save_many(cmd, log, n);
-	for (i = 0; i < n; i++)
-		cmd->few[i] = log[i];
 	cmd->log = cmd->few;
 	cmd->nlog = n;
+	/* Data and a status, most often: both are copied, were there less. */
+	if (n > 2)
+		return vstor_log_save_many(cmd, n);
+	cmd->few[0] = log[0];
+	cmd->few[1] = log[1];
 	return 0;
 }
 
