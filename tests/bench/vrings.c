@@ -13,6 +13,7 @@
 
 #include "bench.h"
 #include "blk.h"
+#include "dirty.h"
 #include "scsi.h"
 #include "vhost_user.h"
 
@@ -161,6 +162,13 @@ static void own_workers(struct bench *b, struct vdev *dev)
 	bench_run_on(0);
 }
 
+static void start_log(struct vdev *dev)
+{
+	struct dirty dirty = dirty_new(dev);
+
+	dirty_start(&dirty);
+}
+
 static void blk_start_all(struct bench *b)
 {
 	for (unsigned int i = 0; i < b->devices; i++) {
@@ -173,6 +181,8 @@ static void blk_start_all(struct bench *b)
 		for (unsigned int q = 0; q < dev->nvqs; q++)
 			vq_set_polling(dev->vqs[q], b->poll_us);
 		vdev_start(dev);
+		if (b->log)
+			start_log(dev);
 	}
 }
 
