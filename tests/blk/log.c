@@ -4,6 +4,7 @@
  * the guest, from the moment on at which logging is on, whatever was in flight then.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -244,13 +245,21 @@ static void check_log(const struct logged *l)
 	check(l->over * 20 < l->logged, "%lu pages too many were logged", l->over);
 }
 
+/* LOG_REQUESTS, from the environment, makes it as many. */
+static unsigned long requests(void)
+{
+	const char *text = getenv("LOG_REQUESTS");
+
+	return strtoul(text && *text ? text : "3000", NULL, 10);
+}
+
 /* Logging goes on and off, and to other maps, while requests come and go. */
 TEST_V_LIMIT(every_written_page_is_logged, ways, 100)
 {
 	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
 	struct logged *l = logged_new(v, dm_half_delayed_new(lower, (64 << 20) / SECTOR, 20));
 
-	for (unsigned int round = 0; round < 25; round++) {
+	for (unsigned int round = 0; round < 3 || l->requests < requests(); round++) {
 		run_for(l, 60 * v->queues);
 		start_log(l);
 		run_for(l, 150 * v->queues);
