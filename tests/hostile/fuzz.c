@@ -418,7 +418,7 @@ static void play(struct fuzz *f)
 static void fuzz(uint64_t seed, unsigned int seconds)
 {
 	struct fuzz *f = calloc(1, sizeof(*f));
-	uint64_t end = now_ms() + seconds * 1000ull;
+	uint64_t end = now_ms() + seconds * 1000ull, last = end + patience(seconds * 1000);
 	long pins;
 
 	diag("seed %llu", (unsigned long long)seed);
@@ -426,7 +426,8 @@ static void fuzz(uint64_t seed, unsigned int seconds)
 	pins = pages_pinned();
 	f->seed = seed;
 	fuzz_open(f);
-	while (now_ms() < end)
+	/* A slow machine takes its time for a round of each mode. */
+	while (now_ms() < end || (f->round < MODES && now_ms() < last))
 		play(f);
 	fuzz_close(f, pins);
 	diag("%lu rounds, %lu requests, %lu flips by the second thread, %lu ioctls, %lu stops",
