@@ -39,7 +39,8 @@ void vstor_dev_stop(struct vhost_dev *dev)
 	/* All first, so that the waits for their commands overlap. */
 	for (i = 0; i < dev->nvqs; i++)
 		vstor_vq_set_stopped(to_vstor_vq(dev->vqs[i]), true);
-	for (i = 0; i < dev->nvqs; i++)
+	/* The first may be a control queue, whose commands wait for those of others. */
+	for (i = dev->nvqs; i--;)
 		vstor_vq_drain(to_vstor_vq(dev->vqs[i]));
 	/* vstor_cmd_done() may still be looking at the vq of its command. */
 	synchronize_rcu();

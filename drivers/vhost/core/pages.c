@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Guest memory in bios: pinned where the device can reach it as it lies, else
- * bounced through pages of our own.
+ * Guest memory in bios, or as pages: pinned where the device can reach it as it
+ * lies, else bounced through pages of our own.
  *
  * A bio is only ever filled with whole logical blocks, so that the block layer
  * can split it wherever a queue limit makes it.
@@ -9,9 +9,6 @@
 #include <linux/bio.h>
 #include <linux/mm.h>
 #include "vhost_storage.h"
-
-/* Pages pinned at a time: what is reasonable on the stack. */
-#define VSTOR_PIN_PAGES		32
 
 bool vstor_iov_aligned(const struct iovec *iov, size_t skip, size_t len,
 		       unsigned int addr_mask, unsigned int len_mask)
@@ -57,9 +54,9 @@ static bool vstor_bio_add_pinned(struct bio *bio, struct page *page,
 	return true;
 }
 
-static int vstor_pin(unsigned long addr, unsigned int n, struct bio *bio, struct page **pages)
+static __always_inline int vstor_pin_all(unsigned long addr, unsigned int n, unsigned int gup,
+					 struct page **pages)
 {
-	unsigned int gup = op_is_write(bio_op(bio)) ? 0 : FOLL_WRITE;
 	int pinned = pin_user_pages_fast(addr & PAGE_MASK, n, gup, pages);
 
 	if (pinned == n)
@@ -68,6 +65,17 @@ static int vstor_pin(unsigned long addr, unsigned int n, struct bio *bio, struct
 		unpin_user_pages(pages, pinned);
 	return pinned < 0 ? pinned : -EFAULT;
 }
+
+static int vstor_pin(unsigned long addr, unsigned int n, struct bio *bio, struct page **pages)
+{
+	return vstor_pin_all(addr, n, op_is_write(bio_op(bio)) ? 0 : FOLL_WRITE, pages);
+}
+
+int vstor_pin_guest(unsigned long addr, unsigned int n, bool written, struct page **pages)
+{
+	return vstor_pin_all(addr, n, written ? FOLL_WRITE : 0, pages);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_pin_guest, VHOST_STORAGE);
 
 unsigned int vstor_run(struct page **pages, unsigned int n)
 {

@@ -271,10 +271,18 @@ void vstor_hold_start(struct vhost_dev *dev);
 /* Lets go of all of them. The same, but for the owner's context. */
 void vstor_hold_stop(struct vhost_dev *dev);
 
-/* pages.c: guest memory in bios */
+/* pages.c: guest memory in bios, or as pages */
 
 /* How many of the @n pages lie one behind the other, as those of a huge page do. */
 unsigned int vstor_run(struct page **pages, unsigned int n);
+/* Pages pinned at a time: what is reasonable on the stack. */
+#define VSTOR_PIN_PAGES		32
+
+/*
+ * Pins the @n pages from @addr on, all or none; @written: the device writes to them.
+ * In the owner's mm, may sleep.
+ */
+int vstor_pin_guest(unsigned long addr, unsigned int n, bool written, struct page **pages);
 /*
  * Is each of the @n segments that follow @skip bytes into @iov, up to @len bytes
  * in all, at an address and of a length that these masks allow?

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the target core says becomes what the guest sees. */
+#include <linux/slab.h>
+#include "vhost_scsi.h"
+
+int vhost_scsi_reply_init(struct vhost_scsi_reply *reply, const struct iovec *iov,
+			  unsigned int segs, size_t bytes, bool all)
+{
+	reply->room = bytes;
+	reply->segs = segs;
+	reply->at = iov->iov_len >= bytes ? iov->iov_base : NULL;
+	reply->iov = NULL;
+	if (reply->at && !all)
+		return 0;
+	reply->iov = kmemdup(iov, segs * sizeof(*iov), GFP_KERNEL_ACCOUNT);
+	return reply->iov ? 0 : -ENOMEM;
+}
+
+/* As much of it as there is room for. */
+int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, size_t bytes)
+{
+	struct iov_iter to;
+
+	bytes = min_t(size_t, bytes, reply->room);
+	if (reply->at)
+		return copy_to_user(reply->at, answer, bytes) ? -EFAULT : 0;
+	iov_iter_init(&to, ITER_DEST, reply->iov, reply->segs, bytes);
+	return copy_to_iter(answer, bytes, &to) == bytes ? 0 : -EFAULT;
+}
+
+void vhost_scsi_reply_free(struct vhost_scsi_reply *reply)
+{
+	kfree(reply->iov);
+	reply->iov = NULL;
+}
+
+/*
+ * VIRTIO 5.6.6.1: which response. What a task management function has ended is that,
+ * whatever came of it.
+ */
+static u8 vhost_scsi_response(const struct vhost_scsi_req *req)
+{
+	if (req->cancelled)
+		return req->cancelled;
+	if (req->response != VIRTIO_SCSI_S_OK)
+		return req->response;
+	if (req->aborted)
+		return req->aborted_as;
+	if (req->se_cmd.se_cmd_flags & SCF_OVERFLOW_BIT)
+		return VIRTIO_SCSI_S_OVERRUN;
+	return VIRTIO_SCSI_S_OK;
+}
+
+static void vhost_scsi_fill_response(struct vhost_scsi_req *req, struct virtio_scsi_cmd_resp *resp)
+{
+	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
+	const struct se_cmd *se_cmd = &req->se_cmd;
+
+	memset(resp, 0, sizeof(*resp));
+	resp->response = vhost_scsi_response(req);
+	if (resp->response != VIRTIO_SCSI_S_OK && resp->response != VIRTIO_SCSI_S_OVERRUN)
+		return;
+	resp->status = se_cmd->scsi_status;
+	/* What the CDB wanted beyond the data is no residual of it. */
+	if (!(se_cmd->se_cmd_flags & SCF_OVERFLOW_BIT))
+		resp->resid = cpu_to_vhost32(vq, se_cmd->residual_count);
+	resp->sense_len = cpu_to_vhost32(vq, se_cmd->scsi_sense_length);
+	memcpy(resp->sense, req->sense,
+	       min_t(size_t, se_cmd->scsi_sense_length, sizeof(resp->sense)));
+}
+
+/* Data that was read, from the first byte on. */
+static u32 vhost_scsi_bytes_read(const struct vhost_scsi_req *req)
+{
+	const struct se_cmd *se_cmd = &req->se_cmd;
+	u32 bytes = req->command.bytes;
+
+	if (req->command.dir != VHOST_SCSI_IN || !req->data.nents)
+		return 0;
+	if (vhost_scsi_response(req) != VIRTIO_SCSI_S_OK ||
+	    se_cmd->scsi_status == SAM_STAT_CHECK_CONDITION)
+		return 0;
+	if (se_cmd->se_cmd_flags & SCF_UNDERFLOW_BIT)
+		bytes -= min(bytes, se_cmd->residual_count);
+	return bytes;
+}
+
+/* Data, then the response. Returns the used length, VIRTIO 2.7.8.2. */
+static s64 vhost_scsi_answer(struct vhost_scsi_req *req)
+{
+	struct virtio_scsi_cmd_resp resp;
+	u32 bytes = vhost_scsi_bytes_read(req);
+
+	BUILD_BUG_ON(sizeof(resp) != 108);
+	if (bytes && (req->prot.nents || req->data.bounced) &&
+	    vhost_scsi_copy_read(req, bytes)) {
+		req->response = VIRTIO_SCSI_S_FAILURE;
+		bytes = 0;
+	}
+	vhost_scsi_fill_response(req, &resp);
+	if (vhost_scsi_reply_put(&req->reply, &resp, sizeof(resp)))
+		return VSTOR_CMD_UNTOLD;
+	return req->reply.room + (bytes ? req->command.pi + bytes : 0);
+}
+
+s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard)
+{
+	struct vhost_scsi_req *req = container_of(cmd, struct vhost_scsi_req, cmd);
+	struct vhost_scsi_vq *sq = to_vhost_scsi_vq(cmd->svq);
+	s64 used = discard ? 0 : vhost_scsi_answer(req);
+
+	vhost_scsi_unmap(req);
+	vhost_scsi_reply_free(&req->reply);
+	req->busy = false;
+	req->next_free = sq->free;
+	sq->free = req;
+	if (req->awaited)
+		vhost_scsi_awaited_ended(sq->scsi, req->awaited);
+	return used;
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest memory as scatterlists: the target core's backends take no page that is longer
+ * than a page, and what is not read or written as blocks they map as if each entry but
+ * the first and last were a whole one. So data of reads and writes is pinned where it
+ * lies in whole blocks, and all else bounced through pages of our own.
+ *
+ * Protection information is always bounced: it is checked, and must hold still for that.
+ */
+#include <linux/slab.h>
+#include "vhost_scsi.h"
+
+/* Buffers at such addresses any device can reach. */
+#define VHOST_SCSI_ADDR_MASK	(SECTOR_SIZE - 1)
+
+/**
+ * struct vhost_scsi_span - where a request's data is
+ * @iov: the first buffer that has some
+ * @segs: how many buffers there are from there on
+ * @skip: bytes into the first one
+ */
+struct vhost_scsi_span {
+	const struct iovec *iov;
+	unsigned int segs;
+	size_t skip;
+};
+
+/* Forward by @bytes, of which there are as many. */
+static void vhost_scsi_advance(struct vhost_scsi_span *span, size_t bytes)
+{
+	span->skip += bytes;
+	while (span->segs && span->skip >= span->iov->iov_len) {
+		span->skip -= span->iov->iov_len;
+		span->iov++;
+		span->segs--;
+	}
+}
+
+/* Takes a share of the queue's memory; false: there is not so much left of it. */
+static bool vhost_scsi_reserve(struct vhost_scsi_req *req, u32 bytes)
+{
+	struct vhost_scsi_vq *sq = to_vhost_scsi_vq(req->cmd.svq);
+
+	if (sq->bytes + bytes > VHOST_SCSI_VQ_BYTES)
+		return false;
+	sq->bytes += bytes;
+	req->bytes = bytes;
+	return true;
+}
+
+static unsigned int vhost_scsi_pages(u32 bytes)
+{
+	return DIV_ROUND_UP(bytes, PAGE_SIZE);
+}
+
+/* Pages that @bytes of guest memory lie in, one counted for each piece in it. */
+static unsigned int vhost_scsi_guest_pages(struct vhost_scsi_span span, size_t bytes)
+{
+	unsigned int pages = 0;
+	size_t seg;
+
+	for (; bytes; span.iov++, bytes -= seg, span.skip = 0) {
+		seg = min(span.iov->iov_len - span.skip, bytes);
+		if (seg)
+			pages += vhost_scsi_pages(offset_in_page(span.iov->iov_base + span.skip) +
+						  seg);
+	}
+	return pages;
+}
+
+static int vhost_scsi_alloc_sgl(struct vhost_scsi_req *req, struct vhost_scsi_sgl *sgl,
+				unsigned int nents)
+{
+	if (sgl == &req->data && nents <= VHOST_SCSI_INLINE_SG)
+		sgl->table = req->inline_sg;
+	else
+		sgl->table = kvmalloc_array(nents, sizeof(*sgl->table), GFP_KERNEL_ACCOUNT);
+	if (!sgl->table)
+		return -ENOMEM;
+	sg_init_table(sgl->table, nents);
+	return 0;
+}
+
+static void vhost_scsi_free_sgl(struct vhost_scsi_req *req, struct vhost_scsi_sgl *sgl)
+{
+	bool written = req->command.dir == VHOST_SCSI_IN;
+	struct scatterlist *sg;
+
+	for (sg = sgl->table; sg < sgl->table + sgl->nents; sg++) {
+		if (sgl->bounced)
+			__free_page(sg_page(sg));
+		else
+			unpin_user_page_range_dirty_lock(sg_page(sg), 1, written);
+	}
+	if (sgl->table != req->inline_sg)
+		kvfree(sgl->table);
+	*sgl = (struct vhost_scsi_sgl){ 0 };
+}
+
+/* Pins @len bytes at @addr, which are in at most VSTOR_PIN_PAGES pages. */
+static int vhost_scsi_pin_piece(struct vhost_scsi_req *req, unsigned long addr, size_t len)
+{
+	unsigned int n = vhost_scsi_pages(offset_in_page(addr) + len), i;
+	bool written = req->command.dir == VHOST_SCSI_IN;
+	struct vhost_scsi_sgl *sgl = &req->data;
+	struct page *pages[VSTOR_PIN_PAGES];
+	unsigned int part;
+	int r;
+
+	r = vstor_pin_guest(addr, n, written, pages);
+	if (r)
+		return r;
+	for (i = 0; i < n; i++, addr += part, len -= part) {
+		part = min_t(size_t, PAGE_SIZE - offset_in_page(addr), len);
+		sg_set_page(&sgl->table[sgl->nents++], pages[i], part, offset_in_page(addr));
+	}
+	return 0;
+}
+
+static int vhost_scsi_pin(struct vhost_scsi_req *req, struct vhost_scsi_span span)
+{
+	size_t bytes = req->command.bytes, len;
+	unsigned long addr;
+	int r;
+
+	while (bytes) {
+		addr = (unsigned long)span.iov->iov_base + span.skip;
+		len = min(span.iov->iov_len - span.skip, bytes);
+		len = min(len, VSTOR_PIN_PAGES * PAGE_SIZE - offset_in_page(addr));
+		r = vhost_scsi_pin_piece(req, addr, len);
+		if (r)
+			return r == -ENOMEM ? r : -EFAULT;
+		bytes -= len;
+		vhost_scsi_advance(&span, len);
+	}
+	return 0;
+}
+
+/* Fills a scatterlist with pages of our own, and those from the guest if it sends data. */
+static int vhost_scsi_bounce(struct vhost_scsi_req *req, struct vhost_scsi_sgl *sgl, u32 bytes,
+			     struct iov_iter *from)
+{
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | (from ? 0 : __GFP_ZERO);
+	struct page *page;
+	unsigned int part;
+	int r;
+
+	r = vhost_scsi_alloc_sgl(req, sgl, vhost_scsi_pages(bytes));
+	if (r)
+		return r;
+	sgl->bounced = true;
+	for (; bytes; bytes -= part) {
+		part = min_t(u32, PAGE_SIZE, bytes);
+		page = alloc_page(gfp);
+		if (!page)
+			return -ENOMEM;
+		sg_set_page(&sgl->table[sgl->nents++], page, part, 0);
+		if (from && copy_page_from_iter(page, 0, part, from) != part)
+			return -EFAULT;
+	}
+	return 0;
+}
+
+/* Must the data go through pages of our own? */
+static bool vhost_scsi_must_bounce(const struct vhost_scsi_req *req,
+				   const struct vhost_scsi_tpg *tpg,
+				   const struct vhost_scsi_span *span)
+{
+	return !vhost_scsi_cdb_is_rw(req->command.cdb) ||
+	       !vstor_iov_aligned(span->iov, span->skip, req->command.bytes,
+				  VHOST_SCSI_ADDR_MASK, READ_ONCE(tpg->block_mask));
+}
+
+/* What is bounced, from the guest or for it; @span is at the protection information. */
+static int vhost_scsi_map_bounced(struct vhost_scsi_req *req, struct vhost_scsi_span span,
+				  bool data)
+{
+	const struct vhost_scsi_command *command = &req->command;
+	bool out = command->dir == VHOST_SCSI_OUT;
+	struct iov_iter from;
+	int r = 0;
+
+	if (out) {
+		iov_iter_init(&from, ITER_SOURCE, span.iov, span.segs,
+			      span.skip + command->pi + command->bytes);
+		iov_iter_advance(&from, span.skip);
+	}
+	if (command->pi)
+		r = vhost_scsi_bounce(req, &req->prot, command->pi, out ? &from : NULL);
+	if (!r && data)
+		r = vhost_scsi_bounce(req, &req->data, command->bytes, out ? &from : NULL);
+	return r;
+}
+
+static int vhost_scsi_map_pinned(struct vhost_scsi_req *req, struct vhost_scsi_span span,
+				 unsigned int nents)
+{
+	int r = vhost_scsi_alloc_sgl(req, &req->data, nents);
+
+	return r ? r : vhost_scsi_pin(req, span);
+}
+
+/* What is to be copied to the guest needs its buffers when vq->iov holds something else. */
+static int vhost_scsi_save_iov(struct vhost_scsi_req *req, const struct iovec *iov,
+			       unsigned int segs)
+{
+	struct vhost_scsi_reply *reply = &req->reply;
+
+	if (reply->iov)
+		return 0;
+	reply->segs = segs;
+	reply->iov = kmemdup(iov, segs * sizeof(*iov), GFP_KERNEL_ACCOUNT);
+	return reply->iov ? 0 : -ENOMEM;
+}
+
+static u32 vhost_scsi_share(const struct vhost_scsi_command *command)
+{
+	return PAGE_ALIGN(command->bytes) + PAGE_ALIGN(command->pi);
+}
+
+int vhost_scsi_map(struct vhost_scsi_req *req, const struct vhost_scsi_tpg *tpg,
+		   const struct iovec *iov, unsigned int segs, size_t skip)
+{
+	const struct vhost_scsi_command *command = &req->command;
+	struct vhost_scsi_span at = { .iov = iov, .segs = segs }, data;
+	bool bounce, copies;
+	unsigned int nents;
+	int r = 0;
+
+	vhost_scsi_advance(&at, skip);
+	data = at;
+	vhost_scsi_advance(&data, command->pi);
+	bounce = vhost_scsi_must_bounce(req, tpg, &data);
+	copies = bounce || command->pi;
+	nents = bounce ? 0 : vhost_scsi_guest_pages(data, command->bytes);
+	if ((copies || nents > VHOST_SCSI_INLINE_SG) &&
+	    !vhost_scsi_reserve(req, vhost_scsi_share(command)))
+		return -EAGAIN;
+
+	if (copies && command->dir == VHOST_SCSI_IN)
+		r = vhost_scsi_save_iov(req, iov, segs);
+	if (!r && copies)
+		r = vhost_scsi_map_bounced(req, at, bounce);
+	if (!r && !bounce)
+		r = vhost_scsi_map_pinned(req, data, nents);
+	if (r)
+		vhost_scsi_unmap(req);
+	return r;
+}
+
+static int vhost_scsi_copy_sgl(const struct vhost_scsi_sgl *sgl, u32 bytes, struct iov_iter *to)
+{
+	struct scatterlist *sg;
+	unsigned int part;
+
+	for (sg = sgl->table; bytes; sg++, bytes -= part) {
+		part = min(sg->length, bytes);
+		if (copy_page_to_iter(sg_page(sg), sg->offset, part, to) != part)
+			return -EFAULT;
+	}
+	return 0;
+}
+
+int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes)
+{
+	u32 pi = req->command.pi;
+	struct iov_iter to;
+	int r;
+
+	iov_iter_init(&to, ITER_DEST, req->reply.iov, req->reply.segs,
+		      VHOST_SCSI_RESP_BYTES + pi + bytes);
+	iov_iter_advance(&to, VHOST_SCSI_RESP_BYTES);
+	r = vhost_scsi_copy_sgl(&req->prot, pi, &to);
+	if (!r && req->data.bounced)
+		r = vhost_scsi_copy_sgl(&req->data, bytes, &to);
+	return r;
+}
+
+void vhost_scsi_unmap(struct vhost_scsi_req *req)
+{
+	if (req->data.table)
+		vhost_scsi_free_sgl(req, &req->data);
+	if (req->prot.table)
+		vhost_scsi_free_sgl(req, &req->prot);
+	to_vhost_scsi_vq(req->cmd.svq)->bytes -= req->bytes;
+	req->bytes = 0;
+}

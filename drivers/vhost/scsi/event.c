@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The event queue, VIRTIO 5.6.6.3: what happens to LUNs, told in buffers that the guest
+ * has put there beforehand. Without one it waits here; where too much waits, it is lost
+ * and the guest told that.
+ */
+#include <linux/slab.h>
+#include "vhost_scsi.h"
+
+static struct vhost_virtqueue *vhost_scsi_event_vq(struct vhost_scsi *scsi)
+{
+	return scsi->vqs[VHOST_SCSI_EVENT_VQ];
+}
+
+static void vhost_scsi_event_begin(struct vstor_vq *svq)
+{
+}
+
+/* With nothing to tell, the buffers stay in the ring. */
+static bool vhost_scsi_event_ready(struct vstor_vq *svq)
+{
+	struct vhost_scsi *scsi = to_vhost_scsi_vq(svq)->scsi;
+
+	return scsi->nevents || scsi->events_missed;
+}
+
+/* The next event; where only some were missed, one that says no more than that. */
+static struct vhost_scsi_event *vhost_scsi_next_event(struct vhost_scsi *scsi)
+{
+	struct vhost_scsi_event *event;
+
+	event = list_first_entry_or_null(&scsi->events, struct vhost_scsi_event, node);
+	if (event)
+		return event;
+	memset(&scsi->missed.event, 0, sizeof(scsi->missed.event));
+	return &scsi->missed;
+}
+
+static void vhost_scsi_take_event(struct vhost_scsi *scsi, struct vhost_scsi_event *event)
+{
+	scsi->events_missed = false;
+	if (event == &scsi->missed)
+		return;
+	list_del(&event->node);
+	scsi->nevents--;
+}
+
+static ssize_t vhost_scsi_event_take(struct vstor_vq *svq, u16 head, unsigned int out,
+				     unsigned int in)
+{
+	struct vhost_scsi *scsi = to_vhost_scsi_vq(svq)->scsi;
+	struct vhost_scsi_event *event = vhost_scsi_next_event(scsi);
+	struct vhost_virtqueue *vq = &svq->vq;
+	size_t bytes = sizeof(event->event);
+	struct iov_iter to;
+
+	if (iov_length(vq->iov + out, in) < bytes)
+		return -EPROTO;
+	if (scsi->events_missed)
+		event->event.event |= cpu_to_vhost32(vq, VIRTIO_SCSI_T_EVENTS_MISSED);
+	iov_iter_init(&to, ITER_DEST, vq->iov + out, in, bytes);
+	if (copy_to_iter(&event->event, bytes, &to) != bytes)
+		return -EFAULT;
+	vhost_scsi_take_event(scsi, event);
+	vstor_cmd_init(&event->cmd, svq, head);
+	vstor_cmd_done(&event->cmd);
+	return 0;
+}
+
+static s64 vhost_scsi_event_finish(struct vstor_cmd *cmd, bool discard)
+{
+	struct vhost_scsi_event *event = container_of(cmd, struct vhost_scsi_event, cmd);
+
+	if (event != &to_vhost_scsi_vq(cmd->svq)->scsi->missed)
+		kfree(event);
+	return sizeof(event->event);
+}
+
+const struct vstor_ops vhost_scsi_event_ops = {
+	.begin = vhost_scsi_event_begin,
+	.ready = vhost_scsi_event_ready,
+	.take = vhost_scsi_event_take,
+	.finish = vhost_scsi_event_finish,
+};
+
+/* VIRTIO 5.6.6.1: as the guest names it, peripheral below 256, flat from there on. */
+static void vhost_scsi_fill_lun(u8 *bytes, u16 tag, u64 lun)
+{
+	bytes[0] = 1;
+	bytes[1] = tag;
+	bytes[2] = lun < 256 ? 0 : (lun >> 8 | 0x40);
+	bytes[3] = lun;
+}
+
+/* vq->mutex held. */
+static void vhost_scsi_add_event(struct vhost_scsi *scsi, u16 tag, u64 lun, u32 reason)
+{
+	struct vhost_virtqueue *vq = vhost_scsi_event_vq(scsi);
+	struct vhost_scsi_event *event = NULL;
+
+	if (scsi->nevents < VHOST_SCSI_EVENTS)
+		event = kzalloc(sizeof(*event), GFP_KERNEL_ACCOUNT);
+	if (!event) {
+		scsi->events_missed = true;
+		return;
+	}
+	event->event.event = cpu_to_vhost32(vq, VIRTIO_SCSI_T_TRANSPORT_RESET);
+	event->event.reason = cpu_to_vhost32(vq, reason);
+	vhost_scsi_fill_lun(event->event.lun, tag, lun);
+	list_add_tail(&event->node, &scsi->events);
+	scsi->nevents++;
+}
+
+void vhost_scsi_lun_event(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg, u64 lun,
+			  u32 reason)
+{
+	struct vhost_virtqueue *vq = vhost_scsi_event_vq(scsi);
+	bool told;
+
+	mutex_lock(&vq->mutex);
+	/* A guest that does not know of hotplug must not be told of it. */
+	told = vhost_vq_get_backend(vq) && vhost_has_feature(vq, VIRTIO_SCSI_F_HOTPLUG);
+	if (told)
+		vhost_scsi_add_event(scsi, tpg->tag, lun, reason);
+	mutex_unlock(&vq->mutex);
+	if (told)
+		vstor_vq_poke(to_vstor_vq(vq));
+}
+
+void vhost_scsi_drop_events(struct vhost_scsi *scsi)
+{
+	struct vhost_virtqueue *vq = vhost_scsi_event_vq(scsi);
+	struct vhost_scsi_event *event, *next;
+
+	mutex_lock(&vq->mutex);
+	list_for_each_entry_safe(event, next, &scsi->events, node)
+		kfree(event);
+	INIT_LIST_HEAD(&scsi->events);
+	scsi->nevents = 0;
+	mutex_unlock(&vq->mutex);
+}
+
+long vhost_scsi_get_events_missed(struct vhost_scsi *scsi, void __user *argp)
+{
+	struct vhost_virtqueue *vq = vhost_scsi_event_vq(scsi);
+	u32 missed;
+
+	mutex_lock(&vq->mutex);
+	missed = scsi->events_missed;
+	mutex_unlock(&vq->mutex);
+	return put_user(missed, (u32 __user *)argp);
+}
+
+long vhost_scsi_set_events_missed(struct vhost_scsi *scsi, void __user *argp)
+{
+	struct vhost_virtqueue *vq = vhost_scsi_event_vq(scsi);
+	u32 missed;
+
+	if (get_user(missed, (u32 __user *)argp))
+		return -EFAULT;
+	mutex_lock(&vq->mutex);
+	scsi->events_missed = missed;
+	mutex_unlock(&vq->mutex);
+	if (missed && scsi->endpoint)
+		vstor_vq_poke(to_vstor_vq(vq));
+	return 0;
+}

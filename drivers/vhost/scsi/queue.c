@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A chain off a request queue becomes a request: its header is read, once, and obeyed. */
+#include <linux/slab.h>
+#include "vhost_scsi.h"
+
+/* Bytes of the header; they differ by the protection information's fields. */
+static size_t vhost_scsi_header_bytes(struct vhost_virtqueue *vq)
+{
+	if (vhost_has_feature(vq, VIRTIO_SCSI_F_T10_PI))
+		return sizeof(struct virtio_scsi_cmd_req_pi);
+	return sizeof(struct virtio_scsi_cmd_req);
+}
+
+static void vhost_scsi_begin(struct vstor_vq *svq)
+{
+}
+
+static bool vhost_scsi_ready(struct vstor_vq *svq)
+{
+	return to_vhost_scsi_vq(svq)->free;
+}
+
+static void vhost_scsi_fill_header_pi(struct vhost_virtqueue *vq,
+				      const struct virtio_scsi_cmd_req_pi *raw,
+				      struct vhost_scsi_header *hdr)
+{
+	memcpy(hdr->lun, raw->lun, sizeof(hdr->lun));
+	hdr->tag = vhost64_to_cpu(vq, raw->tag);
+	hdr->task_attr = raw->task_attr;
+	hdr->pi_out = vhost32_to_cpu(vq, raw->pi_bytesout);
+	hdr->pi_in = vhost32_to_cpu(vq, raw->pi_bytesin);
+	memcpy(hdr->cdb, raw->cdb, sizeof(hdr->cdb));
+}
+
+static void vhost_scsi_fill_header(struct vhost_virtqueue *vq,
+				   const struct virtio_scsi_cmd_req *raw,
+				   struct vhost_scsi_header *hdr)
+{
+	memcpy(hdr->lun, raw->lun, sizeof(hdr->lun));
+	hdr->tag = vhost64_to_cpu(vq, raw->tag);
+	hdr->task_attr = raw->task_attr;
+	hdr->pi_out = 0;
+	hdr->pi_in = 0;
+	memcpy(hdr->cdb, raw->cdb, sizeof(hdr->cdb));
+}
+
+/* VIRTIO 2.7.4.1: it may be cut anywhere; all drivers have it in one piece. */
+static int vhost_scsi_load_header(struct vhost_virtqueue *vq, unsigned int out, size_t bytes,
+				  struct vhost_scsi_header *hdr)
+{
+	union {
+		struct virtio_scsi_cmd_req plain;
+		struct virtio_scsi_cmd_req_pi pi;
+	} raw;
+	struct iov_iter from;
+
+	if (vq->iov->iov_len >= bytes) {
+		if (copy_from_user(&raw, vq->iov->iov_base, bytes))
+			return -EFAULT;
+	} else {
+		iov_iter_init(&from, ITER_SOURCE, vq->iov, out, bytes);
+		if (!copy_from_iter_full(&raw, bytes, &from))
+			return -EFAULT;
+	}
+	if (bytes == sizeof(raw.pi))
+		vhost_scsi_fill_header_pi(vq, &raw.pi, hdr);
+	else
+		vhost_scsi_fill_header(vq, &raw.plain, hdr);
+	return 0;
+}
+
+/* Takes a free request for the chain; vhost_scsi_ready() saw that there is one. */
+static struct vhost_scsi_req *vhost_scsi_get_req(struct vhost_scsi_vq *sq, u16 head)
+{
+	struct vhost_scsi_req *req = sq->free;
+
+	sq->free = req->next_free;
+	vstor_cmd_init(&req->cmd, &sq->svq, head);
+	req->response = VIRTIO_SCSI_S_OK;
+	req->cancelled = 0;
+	req->aborted = false;
+	/* Unless it was reset: by a command that preempts, or by another initiator. */
+	req->aborted_as = VIRTIO_SCSI_S_ABORTED;
+	req->sent = false;
+	req->awaited = 0;
+	req->bytes = 0;
+	req->data = (struct vhost_scsi_sgl){ 0 };
+	req->prot = (struct vhost_scsi_sgl){ 0 };
+	req->busy = true;
+	/* The target core relies on it. */
+	memset(&req->se_cmd, 0, sizeof(req->se_cmd));
+	memset(req->sense, 0, sizeof(req->sense));
+	return req;
+}
+
+/* The chain stays in the ring, or broke the vq: as if it had not been taken. */
+static void vhost_scsi_unget_req(struct vhost_scsi_vq *sq, struct vhost_scsi_req *req)
+{
+	vstor_cmd_undo(&req->cmd);
+	vhost_scsi_reply_free(&req->reply);
+	req->busy = false;
+	req->next_free = sq->free;
+	sq->free = req;
+}
+
+/* It goes no further. */
+static void vhost_scsi_refuse(struct vhost_scsi_req *req,
+			      const struct vhost_scsi_verdict *verdict)
+{
+	req->response = verdict->response;
+	if (verdict->key) {
+		req->se_cmd.scsi_status = SAM_STAT_CHECK_CONDITION;
+		req->se_cmd.scsi_sense_length = VHOST_SCSI_SENSE_BYTES;
+		vhost_scsi_fill_sense(req->sense, verdict);
+	}
+	vstor_cmd_done(&req->cmd);
+}
+
+/* LIO would say so as well, but in the kernel's log too, each time. */
+static bool vhost_scsi_lun_exists(const struct vhost_scsi_tpg *tpg,
+				  const struct vhost_scsi_lun *lun)
+{
+	/* LUN 0 always answers something. */
+	return !lun->lun || test_bit(lun->lun, tpg->luns);
+}
+
+/*
+ * SPC: the well-known logical unit knows REPORT LUNS, which LUN 0 answers for it, be it
+ * there or not. Returns false where it was asked for something else.
+ */
+static bool vhost_scsi_lun_answers(const struct vhost_scsi_tpg *tpg,
+				   const struct vhost_scsi_command *command)
+{
+	if (command->lun.well_known)
+		return command->cdb[0] == REPORT_LUNS;
+	return vhost_scsi_lun_exists(tpg, &command->lun);
+}
+
+/* The checked command goes to the target core. Returns as vhost_scsi_take() does. */
+static int vhost_scsi_execute(struct vhost_scsi_req *req, unsigned int out, unsigned int in,
+			      size_t header)
+{
+	const struct vhost_scsi_command *command = &req->command;
+	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
+	struct vhost_scsi_tpg *tpg = vhost_scsi_find_tpg(vq, &command->lun);
+	int r = 0;
+
+	if (!tpg) {
+		vhost_scsi_refuse(req, &(struct vhost_scsi_verdict){
+			.response = VIRTIO_SCSI_S_BAD_TARGET });
+		return 0;
+	}
+	/* LOGICAL UNIT NOT SUPPORTED */
+	if (!vhost_scsi_lun_answers(tpg, command)) {
+		vhost_scsi_refuse(req, &(struct vhost_scsi_verdict){
+			.key = ILLEGAL_REQUEST, .asc = 0x25 });
+		return 0;
+	}
+	if (command->dir == VHOST_SCSI_OUT)
+		r = vhost_scsi_map(req, tpg, vq->iov, out, header);
+	else if (command->dir == VHOST_SCSI_IN)
+		r = vhost_scsi_map(req, tpg, vq->iov + out, in, VHOST_SCSI_RESP_BYTES);
+	if (r == -EAGAIN)
+		return r;
+	if (r) {
+		/* Out of memory it may work the next time; bad memory of the guest stays so. */
+		vhost_scsi_refuse(req, &(struct vhost_scsi_verdict){
+			.response = r == -ENOMEM ? VIRTIO_SCSI_S_BUSY : VIRTIO_SCSI_S_FAILURE });
+		return 0;
+	}
+	vhost_scsi_submit(req, tpg);
+	return 0;
+}
+
+/* Reads the header, and obeys it or ends the request. */
+static int vhost_scsi_decode(struct vhost_scsi_req *req, unsigned int out, unsigned int in,
+			     size_t in_len)
+{
+	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
+	size_t out_len = iov_length(vq->iov, out), header = vhost_scsi_header_bytes(vq);
+	struct vhost_scsi_verdict verdict = { .response = VIRTIO_SCSI_S_FAILURE };
+	struct vhost_scsi_header hdr;
+
+	if (out_len < header || in_len < VHOST_SCSI_RESP_BYTES) {
+		req->command = (struct vhost_scsi_command){ 0 };
+		vhost_scsi_refuse(req, &verdict);
+		return 0;
+	}
+	if (vhost_scsi_load_header(vq, out, header, &hdr))
+		return -EFAULT;
+	if (!vhost_scsi_parse(&hdr, out_len - header, in_len - VHOST_SCSI_RESP_BYTES,
+			      &req->command, &verdict)) {
+		vhost_scsi_refuse(req, &verdict);
+		return 0;
+	}
+	return vhost_scsi_execute(req, out, in, header);
+}
+
+static ssize_t vhost_scsi_take(struct vstor_vq *svq, u16 head, unsigned int out,
+			       unsigned int in)
+{
+	struct vhost_scsi_vq *sq = to_vhost_scsi_vq(svq);
+	const struct iovec *iov = svq->vq.iov;
+	size_t in_len = iov_length(iov + out, in);
+	struct vhost_scsi_req *req;
+	int r;
+
+	/* Nowhere to put a response: there is no answer to give. */
+	if (in_len < VHOST_SCSI_RESP_MIN)
+		return -EPROTO;
+	req = vhost_scsi_get_req(sq, head);
+	/* Where data follows, vhost_scsi_map() saves the rest if it needs it. */
+	r = vhost_scsi_reply_init(&req->reply, iov + out, in,
+				  min(in_len, VHOST_SCSI_RESP_BYTES), false);
+	if (!r)
+		r = vhost_scsi_decode(req, out, in, in_len);
+	if (r) {
+		vhost_scsi_unget_req(sq, req);
+		return r;
+	}
+	/* It may be over, but not another one yet: vq->mutex is held. */
+	return req->command.bytes;
+}
+
+const struct vstor_ops vhost_scsi_request_ops = {
+	.begin = vhost_scsi_begin,
+	.ready = vhost_scsi_ready,
+	.take = vhost_scsi_take,
+	.finish = vhost_scsi_finish,
+};
+
+int vhost_scsi_vq_alloc_reqs(struct vhost_scsi_vq *sq)
+{
+	unsigned int i, num = min(sq->svq.vq.num, VHOST_SCSI_REQS_MAX);
+
+	sq->reqs = kvcalloc(num, sizeof(*sq->reqs), GFP_KERNEL_ACCOUNT);
+	if (!sq->reqs)
+		return -ENOMEM;
+	sq->nreqs = num;
+	sq->free = NULL;
+	sq->bytes = 0;
+	for (i = num; i--;) {
+		sq->reqs[i].next_free = sq->free;
+		sq->free = &sq->reqs[i];
+	}
+	return 0;
+}
+
+void vhost_scsi_vq_free_reqs(struct vhost_scsi_vq *sq)
+{
+	kvfree(sq->reqs);
+	sq->reqs = NULL;
+	sq->nreqs = 0;
+	sq->free = NULL;
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+/* VIRTIO 5.6.6.1: what a request asks for, and whether it may have it. */
+#include <linux/stddef.h>
+#include <linux/string.h>
+#include "request.h"
+
+/* SPC and SBC operation codes by the way of their data. */
+#define READ_6			0x08
+#define WRITE_6			0x0a
+#define INQUIRY			0x12
+#define MODE_SELECT		0x15
+#define MODE_SENSE		0x1a
+#define SEND_DIAGNOSTIC		0x1d
+#define READ_CAPACITY		0x25
+#define READ_10			0x28
+#define WRITE_10		0x2a
+#define WRITE_VERIFY		0x2e
+#define WRITE_SAME		0x41
+#define UNMAP			0x42
+#define LOG_SENSE		0x4d
+#define MODE_SELECT_10		0x55
+#define MODE_SENSE_10		0x5a
+#define PERSISTENT_RESERVE_IN	0x5e
+#define PERSISTENT_RESERVE_OUT	0x5f
+#define VARIABLE_LENGTH_CMD	0x7f
+#define EXTENDED_COPY		0x83
+#define RECEIVE_COPY_RESULTS	0x84
+#define READ_16			0x88
+#define COMPARE_AND_WRITE	0x89
+#define WRITE_16		0x8a
+#define WRITE_VERIFY_16		0x8e
+#define WRITE_SAME_16		0x93
+#define SERVICE_ACTION_IN_16	0x9e
+#define REPORT_LUNS		0xa0
+#define MAINTENANCE_IN		0xa3
+#define MAINTENANCE_OUT		0xa4
+#define READ_12			0xa8
+#define WRITE_12		0xaa
+
+#define ILLEGAL_REQUEST		0x05
+
+bool vhost_scsi_parse_lun(const u8 *bytes, struct vhost_scsi_lun *lun)
+{
+	unsigned int i, number;
+
+	*lun = (struct vhost_scsi_lun){ 0 };
+	for (i = 4; i < 8; i++)
+		if (bytes[i])
+			return false;
+	number = bytes[2] << 8 | bytes[3];
+	/* The well-known logical unit of the device. */
+	if (bytes[0] == VHOST_SCSI_REPORT_LUNS_WLUN >> 8) {
+		lun->any_target = true;
+		lun->well_known = true;
+		lun->lun = 0;
+		return bytes[1] == (VHOST_SCSI_REPORT_LUNS_WLUN & 0xff) && !number;
+	}
+	if (bytes[0] != 1)
+		return false;
+	lun->target = bytes[1];
+	/* That of a target, as Linux addresses it. */
+	if (number == VHOST_SCSI_REPORT_LUNS_WLUN) {
+		lun->well_known = true;
+		return true;
+	}
+	/* Single level: peripheral addressing of bus 0, and flat addressing. */
+	lun->lun = number & (VHOST_SCSI_LUNS - 1);
+	return !bytes[2] || bytes[2] >> 6 == 1;
+}
+
+static enum vhost_scsi_dir vhost_scsi_varlen_dir(const u8 *cdb)
+{
+	switch (cdb[8] << 8 | cdb[9]) {
+	case 0x09:	/* READ (32) */
+		return VHOST_SCSI_IN;
+	case 0x0b:	/* WRITE (32) */
+	case 0x0c:	/* WRITE AND VERIFY (32) */
+	case 0x0d:	/* WRITE SAME (32) */
+		return VHOST_SCSI_OUT;
+	default:
+		return VHOST_SCSI_ANY_DATA;
+	}
+}
+
+enum vhost_scsi_dir vhost_scsi_cdb_dir(const u8 *cdb)
+{
+	switch (cdb[0]) {
+	case READ_6:
+	case READ_10:
+	case READ_12:
+	case READ_16:
+	case INQUIRY:
+	case MODE_SENSE:
+	case MODE_SENSE_10:
+	case LOG_SENSE:
+	case READ_CAPACITY:
+	case SERVICE_ACTION_IN_16:
+	case PERSISTENT_RESERVE_IN:
+	case RECEIVE_COPY_RESULTS:
+	case REPORT_LUNS:
+	case MAINTENANCE_IN:
+		return VHOST_SCSI_IN;
+	case WRITE_6:
+	case WRITE_10:
+	case WRITE_12:
+	case WRITE_16:
+	case WRITE_VERIFY:
+	case WRITE_VERIFY_16:
+	case WRITE_SAME:
+	case WRITE_SAME_16:
+	case COMPARE_AND_WRITE:
+	case UNMAP:
+	case MODE_SELECT:
+	case MODE_SELECT_10:
+	case SEND_DIAGNOSTIC:
+	case PERSISTENT_RESERVE_OUT:
+	case EXTENDED_COPY:
+	case MAINTENANCE_OUT:
+		return VHOST_SCSI_OUT;
+	case VARIABLE_LENGTH_CMD:
+		return vhost_scsi_varlen_dir(cdb);
+	default:
+		return VHOST_SCSI_ANY_DATA;
+	}
+}
+
+bool vhost_scsi_cdb_is_rw(const u8 *cdb)
+{
+	switch (cdb[0]) {
+	case READ_6:
+	case READ_10:
+	case READ_12:
+	case READ_16:
+	case WRITE_6:
+	case WRITE_10:
+	case WRITE_12:
+	case WRITE_16:
+	case WRITE_VERIFY:
+	case WRITE_VERIFY_16:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What says its own length must not say more than there is. */
+static bool vhost_scsi_cdb_fits(const u8 *cdb)
+{
+	return cdb[0] != VARIABLE_LENGTH_CMD || cdb[7] + 8 <= VHOST_SCSI_CDB_BYTES;
+}
+
+static bool vhost_scsi_refuse(struct vhost_scsi_verdict *verdict, u8 response)
+{
+	*verdict = (struct vhost_scsi_verdict){ .response = response };
+	return false;
+}
+
+/* INVALID FIELD IN CDB: it asks for what we cannot do. */
+static bool vhost_scsi_refuse_cdb(struct vhost_scsi_verdict *verdict)
+{
+	*verdict = (struct vhost_scsi_verdict){
+		.response = VIRTIO_SCSI_S_OK,
+		.key = ILLEGAL_REQUEST,
+		.asc = 0x24,
+	};
+	return false;
+}
+
+/*
+ * 5.6.6.1: protection information goes with data, and before it; it is less than that,
+ * for there are 8 bytes for each block.
+ */
+static bool vhost_scsi_parse_pi(const struct vhost_scsi_header *hdr, u64 data,
+				struct vhost_scsi_command *command)
+{
+	u32 pi = command->dir == VHOST_SCSI_OUT ? hdr->pi_out : hdr->pi_in;
+	u32 other = command->dir == VHOST_SCSI_OUT ? hdr->pi_in : hdr->pi_out;
+
+	if (!hdr->pi_out && !hdr->pi_in)
+		return true;
+	if (command->dir == VHOST_SCSI_NO_DATA || other || pi >= data || pi % 8)
+		return false;
+	command->pi = pi;
+	return true;
+}
+
+bool vhost_scsi_parse(const struct vhost_scsi_header *hdr, u64 out, u64 in,
+		      struct vhost_scsi_command *command, struct vhost_scsi_verdict *verdict)
+{
+	enum vhost_scsi_dir known = vhost_scsi_cdb_dir(hdr->cdb);
+	u64 data = out ? out : in;
+
+	*command = (struct vhost_scsi_command){
+		.tag = hdr->tag,
+		.task_attr = hdr->task_attr,
+		.dir = out ? VHOST_SCSI_OUT : in ? VHOST_SCSI_IN : VHOST_SCSI_NO_DATA,
+	};
+	memcpy(command->cdb, hdr->cdb, sizeof(command->cdb));
+	if (!vhost_scsi_parse_lun(hdr->lun, &command->lun))
+		return vhost_scsi_refuse(verdict, VIRTIO_SCSI_S_BAD_TARGET);
+	/* 5.6.6.1.2: both ways needs VIRTIO_SCSI_F_INOUT, which is not offered. */
+	if (out && in)
+		return vhost_scsi_refuse(verdict, VIRTIO_SCSI_S_FAILURE);
+	if (!vhost_scsi_parse_pi(hdr, data, command))
+		return vhost_scsi_refuse(verdict, VIRTIO_SCSI_S_BAD_TARGET);
+	/* The target core believes the direction: a WRITE that reads would pass its checks. */
+	if (data && known != VHOST_SCSI_ANY_DATA && known != command->dir)
+		return vhost_scsi_refuse(verdict, VIRTIO_SCSI_S_FAILURE);
+	if (!vhost_scsi_cdb_fits(hdr->cdb))
+		return vhost_scsi_refuse_cdb(verdict);
+	if (data - command->pi > VHOST_SCSI_BYTES_MAX || command->pi > VHOST_SCSI_PI_MAX)
+		return vhost_scsi_refuse_cdb(verdict);
+	command->bytes = data - command->pi;
+	return true;
+}
+
+void vhost_scsi_fill_sense(u8 *sense, const struct vhost_scsi_verdict *verdict)
+{
+	memset(sense, 0, VHOST_SCSI_SENSE_BYTES);
+	sense[0] = 0x70;
+	sense[2] = verdict->key;
+	sense[7] = VHOST_SCSI_SENSE_BYTES - 8;
+	sense[12] = verdict->asc;
+	sense[13] = verdict->ascq;
+}

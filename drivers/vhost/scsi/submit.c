@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * To the target core, which answers in fabric.c. From target_init_cmd() on it is the
+ * one to end the command, and never fails without having done so.
+ */
+#include "vhost_scsi.h"
+
+static int vhost_scsi_task_attr(u8 attr)
+{
+	switch (attr) {
+	case VIRTIO_SCSI_S_ORDERED:
+		return TCM_ORDERED_TAG;
+	case VIRTIO_SCSI_S_HEAD:
+		return TCM_HEAD_TAG;
+	case VIRTIO_SCSI_S_ACA:
+		return TCM_ACA_TAG;
+	default:
+		return TCM_SIMPLE_TAG;
+	}
+}
+
+static enum dma_data_direction vhost_scsi_dma_dir(const struct vhost_scsi_command *command)
+{
+	switch (command->dir) {
+	case VHOST_SCSI_OUT:
+		return DMA_TO_DEVICE;
+	case VHOST_SCSI_IN:
+		return DMA_FROM_DEVICE;
+	default:
+		return DMA_NONE;
+	}
+}
+
+/*
+ * May it be executed? Not where the CDB wants more data than there is: without any, the
+ * target core would begin all the same. Nor with less protection information than its
+ * blocks have, for devices move as much as these have, however much memory there is.
+ */
+static bool vhost_scsi_is_complete(const struct vhost_scsi_req *req)
+{
+	const struct se_cmd *se_cmd = &req->se_cmd;
+
+	if (se_cmd->se_cmd_flags & SCF_OVERFLOW_BIT)
+		return false;
+	return !req->command.pi || req->command.pi >= se_cmd->prot_length;
+}
+
+void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg)
+{
+	const struct vhost_scsi_command *command = &req->command;
+	struct se_cmd *se_cmd = &req->se_cmd;
+
+	se_cmd->tag = command->tag;
+	req->sent = true;
+	/* Only where the session is being shut down, which it is not while we use it. */
+	if (target_init_cmd(se_cmd, tpg->session, req->sense, command->lun.lun, command->bytes,
+			    vhost_scsi_task_attr(command->task_attr),
+			    vhost_scsi_dma_dir(command), 0)) {
+		req->response = VIRTIO_SCSI_S_NEXUS_FAILURE;
+		vstor_cmd_done(&req->cmd);
+		return;
+	}
+	if (target_submit_prep(se_cmd, req->command.cdb, req->data.table, req->data.nents,
+			       NULL, 0, req->prot.table, req->prot.nents, GFP_KERNEL))
+		return;
+	if (!vhost_scsi_is_complete(req)) {
+		transport_generic_request_failure(se_cmd, TCM_INVALID_CDB_FIELD);
+		return;
+	}
+	target_submit(se_cmd);
+}

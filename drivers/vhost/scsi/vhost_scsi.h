@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vhost_scsi.ko, private: the device, its requests and its targets, and what each file
+ * gives the others. A request meets the files in this order: queue.c, request.c, data.c,
+ * submit.c, fabric.c, complete.c; a task management function control.c.
+ *
+ * Locks, outermost first: dev->mutex of a device (its ioctls), vhost_scsi_tpgs_lock,
+ * tpg->lock, the control queue's vq->mutex, that of another queue. Configfs calls with
+ * locks of its own held, which the ioctls take too: neither of our two is held there.
+ */
+#ifndef _VHOST_SCSI_H
+#define _VHOST_SCSI_H
+
+#include <linux/blk_types.h>
+#include <linux/kref.h>
+#include <linux/scatterlist.h>
+#include <scsi/scsi_common.h>
+#include <scsi/scsi_proto.h>
+#include <target/target_core_base.h>
+#include <target/target_core_fabric.h>
+#include "request.h"
+#include "vhost_storage.h"
+
+#define VHOST_SCSI_FEATURES						\
+	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_ANY_LAYOUT) |	\
+	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
+	 BIT_ULL(VIRTIO_SCSI_F_HOTPLUG) | BIT_ULL(VIRTIO_SCSI_F_T10_PI))
+
+/* VIRTIO 5.6.2: what the first queues are for. */
+#define VHOST_SCSI_CONTROL_VQ	0
+#define VHOST_SCSI_EVENT_VQ	1
+#define VHOST_SCSI_FIRST_VQ	2
+
+#define VHOST_SCSI_TARGETS	256
+/* Requests of a queue that are in flight at one time; vhost has no room for more. */
+#define VHOST_SCSI_REQS_MAX	UIO_MAXIOV
+/* The same of the control queue: bits of vhost_scsi_req.awaited. */
+#define VHOST_SCSI_CONTROLS	16
+/* Events that wait for a buffer of the guest; what comes then is missed. */
+#define VHOST_SCSI_EVENTS	128
+/* Scatterlist entries, and so pages, that a request has without allocating. */
+#define VHOST_SCSI_INLINE_SG	8
+/* Data of larger requests, and bounced ones, that a queue has in flight at one time. */
+#define VHOST_SCSI_VQ_BYTES	(VHOST_SCSI_BYTES_MAX + VHOST_SCSI_PI_MAX)
+
+struct vhost_scsi;
+
+/**
+ * struct vhost_scsi_reply - where the guest wants its answer
+ * @at: the writable buffer, where the answer fits into the first one; else NULL
+ * @iov: copies of all of them, where it does not or data follows that is copied
+ * @segs: how many these are
+ * @room: bytes of it
+ */
+struct vhost_scsi_reply {
+	u8 __user *at;
+	struct iovec *iov;
+	unsigned int segs;
+	u32 room;
+};
+
+/**
+ * struct vhost_scsi_sgl - pages of a request
+ * @table: allocated, the request's own, or NULL
+ * @nents: how many entries it has, each in one page
+ * @bounced: the pages are ours, not the guest's
+ */
+struct vhost_scsi_sgl {
+	struct scatterlist *table;
+	unsigned int nents;
+	bool bounced;
+};
+
+/**
+ * struct vhost_scsi_req - a SCSI command in flight
+ * @cmd: the core's part
+ * @se_cmd: the target core's part
+ * @next_free: while it is free
+ * @command: what it is
+ * @reply: where its answer goes
+ * @response: the VIRTIO response, where it is not the target core's to say
+ * @cancelled: how a task management function makes it end, else 0; vq->mutex
+ * @aborted: the target core has ended it without a status
+ * @aborted_as: the response then; vq->mutex
+ * @sent: the target core has it, or had
+ * @busy: it is not free
+ * @awaited: a bit for each control request that it keeps waiting; vq->mutex
+ * @bytes: what it holds of VHOST_SCSI_VQ_BYTES
+ * @data: of its data
+ * @prot: of its protection information
+ * @sense: sense data
+ * @inline_sg: for what is small
+ */
+struct vhost_scsi_req {
+	struct vstor_cmd cmd;
+	struct se_cmd se_cmd;
+	struct vhost_scsi_req *next_free;
+	struct vhost_scsi_command command;
+	struct vhost_scsi_reply reply;
+	u8 response;
+	u8 cancelled;
+	bool aborted;
+	u8 aborted_as;
+	bool sent;
+	bool busy;
+	unsigned long awaited;
+	u32 bytes;
+	struct vhost_scsi_sgl data;
+	struct vhost_scsi_sgl prot;
+	u8 sense[TRANSPORT_SENSE_BUFFER];
+	struct scatterlist inline_sg[VHOST_SCSI_INLINE_SG];
+};
+
+/**
+ * struct vhost_scsi_vq - a queue of any of the three sorts
+ * @svq: the core's part; its vq's private_data is the endpoint
+ * @scsi: the device
+ * @reqs: of a request queue, while there is an endpoint
+ * @nreqs: how many
+ * @free: those that are not in flight
+ * @bytes: sum of their @bytes
+ */
+struct vhost_scsi_vq {
+	struct vstor_vq svq;
+	struct vhost_scsi *scsi;
+	struct vhost_scsi_req *reqs;
+	unsigned int nreqs;
+	struct vhost_scsi_req *free;
+	u32 bytes;
+};
+
+/**
+ * struct vhost_scsi_control - a request of the control queue
+ * @cmd: the core's part
+ * @se_cmd: a reset, on its way through the target core
+ * @scsi: the device
+ * @reply: where its answer goes
+ * @response: the VIRTIO response
+ * @answer_bytes: of the answer, of which the response is the last
+ * @busy: it is not free
+ * @left: requests that must end first, and one while it is being started
+ */
+struct vhost_scsi_control {
+	struct vstor_cmd cmd;
+	struct se_cmd se_cmd;
+	struct vhost_scsi *scsi;
+	struct vhost_scsi_reply reply;
+	u8 response;
+	u8 answer_bytes;
+	bool busy;
+	atomic_t left;
+};
+
+/**
+ * struct vhost_scsi_event - something to tell the guest
+ * @cmd: the core's part, once there is a buffer
+ * @node: in the device's list until then
+ * @event: what the guest gets
+ */
+struct vhost_scsi_event {
+	struct vstor_cmd cmd;
+	struct list_head node;
+	struct virtio_scsi_event event;
+};
+
+/**
+ * struct vhost_scsi_tport - /sys/kernel/config/target/vhost/NAME
+ * @wwn: the target core's part
+ * @protocol: of the name: SCSI_PROTOCOL_SAS, _FCP or _ISCSI
+ * @name: as QEMU gives it, without the "fc." of a folder
+ */
+struct vhost_scsi_tport {
+	struct se_wwn wwn;
+	u8 protocol;
+	char name[TRANSPORT_IQN_LEN];
+};
+
+/**
+ * struct vhost_scsi_tpg - tpgt_N in it: a target that a guest can be given
+ * @tpg: the target core's part
+ * @refs: of this memory; the folder has one, and SET_ENDPOINT while it looks
+ * @node: in vhost_scsi_tpgs
+ * @tport: whose it is
+ * @tag: N, by which the guest names it as well
+ * @lock: what follows but @luns
+ * @session: the nexus, or NULL; fixed while there is a user
+ * @user: the device that has it, or is about to
+ * @ports: LUNs
+ * @prot_type: what fabric_prot_type says
+ * @block_mask: bits that must be 0 in the length of a piece of data that goes to the
+ *	target core as it lies: of the largest block of any LUN; only grows
+ * @luns: a bit for each LUN there is; atomic
+ */
+struct vhost_scsi_tpg {
+	struct se_portal_group tpg;
+	struct kref refs;
+	struct list_head node;
+	struct vhost_scsi_tport *tport;
+	u16 tag;
+	struct mutex lock; /* session, user, ports, prot_type */
+	struct se_session *session;
+	struct vhost_scsi *user;
+	unsigned int ports;
+	u8 prot_type;
+	unsigned int block_mask;
+	DECLARE_BITMAP(luns, VHOST_SCSI_LUNS);
+};
+
+/**
+ * struct vhost_scsi_endpoint - the targets that a device serves
+ * @wwpn: their name
+ * @tpgs: by number; each is kept from going by the device
+ */
+struct vhost_scsi_endpoint {
+	char wwpn[TRANSPORT_IQN_LEN];
+	struct vhost_scsi_tpg *tpgs[VHOST_SCSI_TARGETS];
+};
+
+/**
+ * struct vhost_scsi - an open /dev/vhost-scsi
+ * @dev: what vhost knows of it
+ * @vqs: @queues as vhost wants them
+ * @queues: control, event and request queues
+ * @nvqs: how many; fixed
+ * @number: in names and traces; fixed
+ * @endpoint: set or NULL; dev.mutex
+ * @controls: requests of the control queue, while there is an endpoint; its vq->mutex
+ * @events: that wait for a buffer; the event queue's vq->mutex, and the next two
+ * @nevents: how many
+ * @events_missed: there were more
+ * @missed: tells that, where there is no event that could
+ */
+struct vhost_scsi {
+	struct vhost_dev dev;
+	struct vhost_virtqueue **vqs;
+	struct vhost_scsi_vq *queues;
+	unsigned int nvqs;
+	unsigned int number;
+	struct vhost_scsi_endpoint *endpoint;
+	struct vhost_scsi_control *controls;
+	struct list_head events;
+	unsigned int nevents;
+	bool events_missed;
+	struct vhost_scsi_event missed;
+};
+
+static inline struct vhost_scsi_vq *to_vhost_scsi_vq(struct vstor_vq *svq)
+{
+	return container_of(svq, struct vhost_scsi_vq, svq);
+}
+
+static inline struct vhost_scsi_tpg *to_vhost_scsi_tpg(struct se_portal_group *tpg)
+{
+	return container_of(tpg, struct vhost_scsi_tpg, tpg);
+}
+
+static inline struct vhost_scsi_req *to_vhost_scsi_req(struct se_cmd *se_cmd)
+{
+	return container_of(se_cmd, struct vhost_scsi_req, se_cmd);
+}
+
+/* ioctl.c */
+extern const struct file_operations vhost_scsi_fops;
+
+/* endpoint.c: process context */
+
+/* All targets; the lock is of the list, and of each one's being there. */
+extern struct list_head vhost_scsi_tpgs;
+extern struct mutex vhost_scsi_tpgs_lock;
+void vhost_scsi_tpg_get(struct vhost_scsi_tpg *tpg);
+void vhost_scsi_tpg_put(struct vhost_scsi_tpg *tpg);
+/* dev.mutex held. */
+long vhost_scsi_set_endpoint(struct vhost_scsi *scsi, void __user *argp);
+long vhost_scsi_clear_endpoint(struct vhost_scsi *scsi, void __user *argp);
+/* On release. */
+void vhost_scsi_detach(struct vhost_scsi *scsi);
+/*
+ * The target that the guest means, or NULL. vq->mutex of any queue held, on which it
+ * stays.
+ */
+struct vhost_scsi_tpg *vhost_scsi_find_tpg(struct vhost_virtqueue *vq,
+					   const struct vhost_scsi_lun *lun);
+
+/* queue.c: process context, vq->mutex held */
+extern const struct vstor_ops vhost_scsi_request_ops;
+int vhost_scsi_vq_alloc_reqs(struct vhost_scsi_vq *sq);
+void vhost_scsi_vq_free_reqs(struct vhost_scsi_vq *sq);
+
+/* data.c: the vq's worker, vq->mutex held */
+
+/*
+ * Makes the request's scatterlists of the data that is @skip bytes into @iov; -EAGAIN
+ * where it would exceed the queue's share of memory, with nothing done.
+ */
+int vhost_scsi_map(struct vhost_scsi_req *req, const struct vhost_scsi_tpg *tpg,
+		   const struct iovec *iov, unsigned int segs, size_t skip);
+/* To the guest, what was read and bounced: protection information and @bytes of data. */
+int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes);
+/* Gives back all pages and the queue's memory. */
+void vhost_scsi_unmap(struct vhost_scsi_req *req);
+
+/* submit.c */
+
+/* Sends it to the target core, or ends it; vstor_cmd_done() follows in any case. */
+void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg);
+
+/* complete.c: the vq's worker, or whoever stops the device; vq->mutex held */
+
+/* @all: data will be copied behind the answer of at most @bytes. */
+int vhost_scsi_reply_init(struct vhost_scsi_reply *reply, const struct iovec *iov,
+			  unsigned int segs, size_t bytes, bool all);
+int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, size_t bytes);
+void vhost_scsi_reply_free(struct vhost_scsi_reply *reply);
+s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard);
+
+/* control.c */
+extern const struct vstor_ops vhost_scsi_control_ops;
+int vhost_scsi_alloc_controls(struct vhost_scsi *scsi);
+void vhost_scsi_free_controls(struct vhost_scsi *scsi);
+/* A request has ended that those which @awaited names waited for. Its vq->mutex held. */
+void vhost_scsi_awaited_ended(struct vhost_scsi *scsi, unsigned long awaited);
+/* The target core's answer to a reset; and it is done with it. Any context. */
+void vhost_scsi_reset_answered(struct se_cmd *se_cmd);
+void vhost_scsi_reset_released(struct se_cmd *se_cmd);
+
+/* event.c */
+extern const struct vstor_ops vhost_scsi_event_ops;
+/* A LUN came or went. Process context. */
+void vhost_scsi_lun_event(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg, u64 lun,
+			  u32 reason);
+/* The endpoint goes; the vqs stand still. */
+void vhost_scsi_drop_events(struct vhost_scsi *scsi);
+/* Process context. */
+long vhost_scsi_get_events_missed(struct vhost_scsi *scsi, void __user *argp);
+long vhost_scsi_set_events_missed(struct vhost_scsi *scsi, void __user *argp);
+
+/* fabric.c */
+extern const struct target_core_fabric_ops vhost_scsi_fabric_ops;
+
+/* configfs.c: what /sys/kernel/config/target/vhost is made of */
+extern struct configfs_attribute *vhost_scsi_wwn_attrs[];
+extern struct configfs_attribute *vhost_scsi_tpg_attrs[];
+extern struct configfs_attribute *vhost_scsi_tpg_attrib_attrs[];
+struct se_wwn *vhost_scsi_make_wwn(struct target_fabric_configfs *fabric,
+				   struct config_group *group, const char *name);
+void vhost_scsi_drop_wwn(struct se_wwn *wwn);
+struct se_portal_group *vhost_scsi_make_tpg(struct se_wwn *wwn, const char *name);
+void vhost_scsi_drop_tpg(struct se_portal_group *se_tpg);
+int vhost_scsi_post_link(struct se_portal_group *se_tpg, struct se_lun *lun);
+void vhost_scsi_pre_unlink(struct se_portal_group *se_tpg, struct se_lun *lun);
+
+#endif /* _VHOST_SCSI_H */
