@@ -215,55 +215,64 @@ static void scatter(struct blk_req *req, const unsigned char *bytes, uint32_t le
 	}
 }
 
-static const struct blk_layout usual = { .name = "usual", .direct = VQ_DIRECT };
-
-static void add_readable(struct blk_req *req, const struct blk_io *io,
-			 const struct blk_layout *l)
+struct blk_req req_add(struct vq *vq, const void *out, uint32_t out_len, const void *in,
+		       uint32_t in_len, const struct blk_layout *l)
 {
-	struct virtio_blk_outhdr h = {
-		.type = htole32(io->type), .sector = htole64(io->sector),
-	};
-	uint32_t header = BLK_HEADER - io->header_cut;
-	struct cut cut = { l->out, ARRAY_SIZE(l->out), l->out_every };
-
-	if (l == &usual && header)
-		cut = (struct cut){ &header, 1, 0 };
-	req->sent_len = header + io->out_len;
-	req->sent = malloc(req->sent_len);
-	memcpy(req->sent, &h, header);
-	if (io->out_len)
-		memcpy(req->sent + header, io->out, io->out_len);
-	scatter(req, req->sent, req->sent_len, cut, l, false);
-}
-
-static void add_writable(struct blk_req *req, const struct blk_io *io,
-			 const struct blk_layout *l)
-{
-	struct cut cut = { l->in, ARRAY_SIZE(l->in), l->in_every };
-
-	if (l == &usual && io->in_len)
-		cut = (struct cut){ &io->in_len, 1, 0 };
-	req->in_len = io->in_len + !io->no_status;
-	req->in = malloc(req->in_len + 1);
-	memset(req->in, BLK_UNTOUCHED, req->in_len);
-	if (!io->no_status)
-		req->in[req->in_len - 1] = BLK_NO_STATUS;
-	scatter(req, req->in, req->in_len, cut, l, true);
-}
-
-struct blk_req blk_add(struct vq *vq, const struct blk_io *io)
-{
-	const struct blk_layout *l = io->layout ?: &usual;
-	struct blk_req req = { .vq = vq };
+	struct blk_req req = { .vq = vq, .sent_len = out_len, .in_len = in_len };
 	struct seg *segs;
 
-	add_readable(&req, io, l);
-	add_writable(&req, io, l);
+	req.sent = malloc(out_len + 1);
+	memcpy(req.sent, out, out_len);
+	req.in = malloc(in_len + 1);
+	memcpy(req.in, in, in_len);
+	scatter(&req, req.sent, out_len,
+		(struct cut){ l->out, ARRAY_SIZE(l->out), l->out_every }, l, false);
+	scatter(&req, req.in, in_len,
+		(struct cut){ l->in, ARRAY_SIZE(l->in), l->in_every }, l, true);
 	segs = calloc(req.n, sizeof(*segs));
 	for (unsigned int i = 0; i < req.n; i++)
 		segs[i] = req.pieces[i].seg;
 	req.head = vq_add(vq, segs, req.n, l->direct);
 	free(segs);
+	return req;
+}
+
+/* The header, as much as is not cut off, and the data behind it. */
+static unsigned char *readable(const struct blk_io *io, uint32_t header)
+{
+	struct virtio_blk_outhdr h = {
+		.type = htole32(io->type), .sector = htole64(io->sector),
+	};
+	unsigned char *bytes = malloc(header + io->out_len + 1);
+
+	memcpy(bytes, &h, header);
+	if (io->out_len)
+		memcpy(bytes + header, io->out, io->out_len);
+	return bytes;
+}
+
+static unsigned char *writable(const struct blk_io *io, uint32_t len)
+{
+	unsigned char *bytes = malloc(len + 1);
+
+	memset(bytes, BLK_UNTOUCHED, len);
+	if (!io->no_status)
+		bytes[len - 1] = BLK_NO_STATUS;
+	return bytes;
+}
+
+struct blk_req blk_add(struct vq *vq, const struct blk_io *io)
+{
+	uint32_t header = BLK_HEADER - io->header_cut, in_len = io->in_len + !io->no_status;
+	const struct blk_layout usual = {
+		.name = "usual", .out = { header }, .in = { io->in_len }, .direct = VQ_DIRECT,
+	};
+	unsigned char *out = readable(io, header), *in = writable(io, in_len);
+	struct blk_req req = req_add(vq, out, header + io->out_len, in, in_len,
+				     io->layout ?: &usual);
+
+	free(out);
+	free(in);
 	return req;
 }
 
@@ -297,7 +306,7 @@ static void gather(struct blk_req *req)
 	}
 }
 
-void blk_finish(struct blk_req *req, struct used u)
+void req_finish(struct blk_req *req, struct used u)
 {
 	check_eq(u.head, req->head);
 	gather(req);
@@ -305,6 +314,11 @@ void blk_finish(struct blk_req *req, struct used u)
 	req->done = true;
 	check(u.len <= req->in_len, "used.len is %u of %u writable bytes", u.len,
 	      req->in_len);
+}
+
+void blk_finish(struct blk_req *req, struct used u)
+{
+	req_finish(req, u);
 	if (!req->in_len)
 		return;
 	req->status = req->in[req->in_len - 1];

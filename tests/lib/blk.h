@@ -115,6 +115,14 @@ struct blk_req {
 	bool done;
 };
 
+/*
+ * A request of any bytes, readable and then writable as they are before the device has
+ * written them, for devices of any sort; what blk_finish() does of it, but the status.
+ */
+struct blk_req req_add(struct vq *vq, const void *out, uint32_t out_len, const void *in,
+		       uint32_t in_len, const struct blk_layout *layout);
+void req_finish(struct blk_req *req, struct used u);
+
 /* Adds it to the ring, and neither publishes nor kicks; the other half of it. */
 struct blk_req blk_add(struct vq *vq, const struct blk_io *io);
 void blk_send(struct vq *vq);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <endian.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,29 +12,38 @@
 #include "scsi.h"
 #include "tap.h"
 
-#define LIO "/sys/kernel/config/target"
-#define WWPN "naa.5001405763686f31"
+#define LIO SCSI_LIO
+#define WWPN SCSI_WWPN
+#define TPG SCSI_TPG
 #define NEXUS "naa.5001405763686f32"
-#define BACKSTORES LIO "/core/rd_mcp_7000"
-#define BACKSTORE BACKSTORES "/vst"
-#define TPG LIO "/vhost/" WWPN "/tpgt_1"
+#define HBA "7000"
 
-static int endpoint(struct vdev *dev, unsigned long request)
+static int endpoint(const struct vdev *dev, unsigned long request, const char *wwpn)
 {
 	struct vhost_scsi_target t = { .vhost_tpgt = SCSI_TPGT };
 
-	snprintf(t.vhost_wwpn, sizeof(t.vhost_wwpn), "%s", dev->backend_name);
+	snprintf(t.vhost_wwpn, sizeof(t.vhost_wwpn), "%s", wwpn);
 	return ioctl(dev->fd, request, &t);
+}
+
+int scsi_set_endpoint(const struct vdev *dev, const char *wwpn)
+{
+	return endpoint(dev, VHOST_SCSI_SET_ENDPOINT, wwpn);
+}
+
+int scsi_clear_endpoint(const struct vdev *dev, const char *wwpn)
+{
+	return endpoint(dev, VHOST_SCSI_CLEAR_ENDPOINT, wwpn);
 }
 
 static int attach(struct vdev *dev)
 {
-	return endpoint(dev, VHOST_SCSI_SET_ENDPOINT);
+	return scsi_set_endpoint(dev, dev->backend_name);
 }
 
 static int detach(struct vdev *dev)
 {
-	return endpoint(dev, VHOST_SCSI_CLEAR_ENDPOINT);
+	return scsi_clear_endpoint(dev, dev->backend_name);
 }
 
 const struct vdev_ops scsi_ops = {
@@ -43,44 +53,144 @@ const struct vdev_ops scsi_ops = {
 	.detach = detach,
 };
 
+/* Ours is the one that uses vhost_storage. */
+#define IS_OURS "[ -d /sys/module/vhost_storage/holders/vhost_scsi ]"
+#define IS_LOADED "[ -d /sys/module/vhost_scsi ]"
+
+static bool intree;
+
+void scsi_load_intree(void)
+{
+	intree = true;
+	run_command("! " IS_OURS " || rmmod vhost_scsi");
+	run_command(IS_LOADED " || { modprobe -a vhost vhost_iotlb target_core_mod && "
+		    "insmod /lib/modules/$(uname -r)/kernel/drivers/vhost/vhost_scsi.ko*; }");
+}
+
+static void load_ours(void)
+{
+	run_command(IS_OURS " || ! " IS_LOADED " || rmmod vhost_scsi");
+	run_command("modprobe vhost_scsi && " IS_OURS);
+}
+
 static void make(const char *dir)
 {
 	check(!mkdir(dir, 0755), "mkdir %s: %m", dir);
 }
 
-const char *scsi_target_new(unsigned int mb)
+static void make_hba(const char *dir)
 {
-	char pages[40];
+	check(!mkdir(dir, 0755) || errno == EEXIST, "mkdir %s: %m", dir);
+}
 
-	run_command("modprobe target_core_mod && modprobe vhost_scsi");
-	snprintf(pages, sizeof(pages), "rd_pages=%u", mb * 256);
-	make(BACKSTORES);
-	make(BACKSTORE);
-	put_attribute(BACKSTORE, "control", pages);
-	put_attribute(BACKSTORE, "enable", "1");
-	mkdir(LIO "/vhost", 0755);
+void scsi_tpg_new(void)
+{
+	run_command("modprobe target_core_mod");
+	if (!intree)
+		load_ours();
+	make_hba(LIO "/vhost");
 	make(LIO "/vhost/" WWPN);
 	make(TPG);
 	put_attribute(TPG, "nexus", NEXUS);
-	make(TPG "/lun/lun_0");
-	check(!symlink(BACKSTORE, TPG "/lun/lun_0/vst"), "linking the LUN: %m");
+}
+
+static void put_number(const char *dir, const char *name, unsigned int value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", value);
+	put_attribute(dir, name, text);
+}
+
+/* Returns the folder of the backstore. */
+static const char *store_new(unsigned int lun, const struct scsi_lun *setup)
+{
+	static char store[200];
+	char hba[100], control[300];
+
+	snprintf(hba, sizeof(hba), LIO "/core/%s_" HBA, setup->path ? "iblock" : "rd_mcp");
+	make_hba(hba);
+	snprintf(store, sizeof(store), "%s/vst%u", hba, lun);
+	make(store);
+	if (setup->path)
+		snprintf(control, sizeof(control), "udev_path=%s", setup->path);
+	else
+		snprintf(control, sizeof(control), "rd_pages=%u", setup->mb * 256);
+	put_attribute(store, "control", control);
+	put_attribute(store, "enable", "1");
+	return store;
+}
+
+static const char *lun_dir(unsigned int lun)
+{
+	static char dir[200];
+
+	snprintf(dir, sizeof(dir), TPG "/lun/lun_%u", lun);
+	return dir;
+}
+
+void scsi_lun_add(unsigned int lun, const struct scsi_lun *setup)
+{
+	const char *store = store_new(lun, setup);
+	char attrib[220], link[220];
+
+	snprintf(attrib, sizeof(attrib), "%s/attrib", store);
+	if (setup->block_size)
+		put_number(attrib, "block_size", setup->block_size);
+	if (setup->pi_type)
+		put_number(attrib, "pi_prot_type", setup->pi_type);
+	make(lun_dir(lun));
+	snprintf(link, sizeof(link), "%s/vst", lun_dir(lun));
+	check(!symlink(store, link), "linking the LUN: %m");
+}
+
+void scsi_lun_remove(unsigned int lun)
+{
+	char link[220];
+
+	snprintf(link, sizeof(link), "%s/vst", lun_dir(lun));
+	check(!unlink(link), "unlinking the LUN: %m");
+	check(!rmdir(lun_dir(lun)), "rmdir %s: %m", lun_dir(lun));
+}
+
+const char *scsi_target_with(const struct scsi_lun *setup)
+{
+	scsi_tpg_new();
+	scsi_lun_add(0, setup);
 	return WWPN;
 }
 
-static bool sweep(void)
+const char *scsi_target_new(unsigned int mb)
 {
-	if (access(BACKSTORES, F_OK))
-		return true;
-	unlink(TPG "/lun/lun_0/vst");
-	if (!access(TPG "/nexus", F_OK) &&
-	    system("echo NULL >" TPG "/nexus") != 0)
-		diag("the nexus stays");
-	return rmdir_soon(TPG "/lun/lun_0") && rmdir_soon(TPG) &&
-	       rmdir_soon(LIO "/vhost/" WWPN) && rmdir_soon(LIO "/vhost") &&
-	       rmdir_soon(BACKSTORE) && rmdir_soon(BACKSTORES);
+	return scsi_target_with(&(struct scsi_lun){ .mb = mb });
 }
 
-__attribute__((constructor)) static void scsi_register(void)
+/* What held them may be on its way out: retried for a while. */
+static const char sweep_all[] =
+	"cd " LIO " || exit; "
+	"for try in $(seq 200); do "
+	"  for lun in vhost/*/tpgt_*/lun/lun_*; do rm -f $lun/vst; rmdir $lun; done; "
+	"  for tpg in vhost/*/tpgt_*; do echo NULL >$tpg/nexus; rmdir $tpg ${tpg%/*}; done; "
+	"  [ ! -d vhost ] || rmdir vhost; "
+	"  for store in core/*_" HBA "/vst*; do rmdir $store; done; "
+	"  rmdir core/*_" HBA "; "
+	"  [ -d vhost ] || ls -d core/*_" HBA " || exit 0; "
+	"  sleep 0.05; "
+	"done >/dev/null 2>&1; exit 1";
+
+static bool sweep(void)
+{
+	if (access(LIO "/vhost", F_OK) && access(LIO "/core/rd_mcp_" HBA, F_OK) &&
+	    access(LIO "/core/iblock_" HBA, F_OK))
+		return true;
+	if (!system(sweep_all))
+		return true;
+	diag("a target stays");
+	return false;
+}
+
+/* Before the sweep of the devices that are behind the LUNs. */
+__attribute__((constructor(101))) static void scsi_register(void)
 {
 	tap_after(sweep);
 }
@@ -100,6 +210,137 @@ struct vdev *scsi_start(const char *target, unsigned int queues, unsigned int nu
 struct vq *scsi_queue(struct vdev *dev, unsigned int n)
 {
 	return dev->vqs[SCSI_FIRST_QUEUE + n];
+}
+
+static const uint8_t lun_0[8] = { 1, SCSI_TPGT, 0x40, 0 };
+
+/* The header as it is negotiated; returns its bytes. */
+static uint32_t fill_header(const struct vq *vq, const struct scsi_cmd *cmd, unsigned char *to)
+{
+	struct virtio_scsi_cmd_req_pi pi = {
+		.tag = htole64(cmd->tag), .task_attr = cmd->task_attr,
+		.pi_bytesout = htole32(cmd->pi_out), .pi_bytesin = htole32(cmd->pi_in),
+	};
+	struct virtio_scsi_cmd_req plain = { .tag = pi.tag, .task_attr = cmd->task_attr };
+
+	memcpy(pi.lun, cmd->lun ?: lun_0, sizeof(pi.lun));
+	memcpy(pi.cdb, cmd->cdb, sizeof(pi.cdb));
+	memcpy(plain.lun, pi.lun, sizeof(pi.lun));
+	memcpy(plain.cdb, pi.cdb, sizeof(pi.cdb));
+	if (vq->dev->features & BIT(VIRTIO_SCSI_F_T10_PI)) {
+		memcpy(to, &pi, sizeof(pi));
+		return sizeof(pi);
+	}
+	memcpy(to, &plain, sizeof(plain));
+	return sizeof(plain);
+}
+
+struct scsi_result scsi_cmd_add(struct vq *vq, const struct scsi_cmd *cmd)
+{
+	uint32_t resp = sizeof(struct virtio_scsi_cmd_resp) - cmd->response_cut, header;
+	unsigned char *out = malloc(100 + cmd->out_len), *in = malloc(resp + cmd->in_len + 1);
+	struct blk_layout usual = { "usual", .direct = VQ_DIRECT };
+	struct scsi_result res = { 0 };
+
+	header = fill_header(vq, cmd, out) - cmd->header_cut;
+	if (cmd->out_len)
+		memcpy(out + header, cmd->out, cmd->out_len);
+	memset(in, SCSI_NO_RESPONSE, resp);
+	memset(in + resp, BLK_UNTOUCHED, cmd->in_len);
+	usual.out[0] = header;
+	usual.in[0] = resp;
+	res.io = req_add(vq, out, header + cmd->out_len, in, resp + cmd->in_len,
+			 cmd->layout ?: &usual);
+	free(out);
+	free(in);
+	return res;
+}
+
+void scsi_cmd_finish(struct scsi_result *res, struct used u)
+{
+	uint32_t resp = sizeof(res->resp);
+
+	req_finish(&res->io, u);
+	memset(&res->resp, SCSI_NO_RESPONSE, resp);
+	memcpy(&res->resp, res->io.in, res->io.in_len < resp ? res->io.in_len : resp);
+	res->data = res->io.in + resp;
+	check(res->resp.response != SCSI_NO_RESPONSE, "no response was written");
+}
+
+struct scsi_result scsi_cmd_do(struct vq *vq, const struct scsi_cmd *cmd)
+{
+	uint64_t mark = guest_mark(&vq->dev->mem);
+	struct scsi_result res = scsi_cmd_add(vq, cmd);
+
+	vq_publish(vq);
+	vq_kick(vq);
+	scsi_cmd_finish(&res, vq_get(vq));
+	/* The table of an indirect chain stays with the head. */
+	if (!cmd->layout || cmd->layout->direct == VQ_DIRECT)
+		guest_release(&vq->dev->mem, mark);
+	return res;
+}
+
+void scsi_result_free(struct scsi_result *res)
+{
+	blk_free(&res->io);
+}
+
+/* Of 16 bytes, for any number of blocks. */
+static struct scsi_cmd rw16(uint8_t opcode, uint32_t lba, uint32_t blocks)
+{
+	uint64_t be_lba = htobe64(lba);
+	uint32_t be_blocks = htobe32(blocks);
+	struct scsi_cmd cmd = { .cdb = { opcode } };
+
+	memcpy(cmd.cdb + 2, &be_lba, sizeof(be_lba));
+	memcpy(cmd.cdb + 10, &be_blocks, sizeof(be_blocks));
+	return cmd;
+}
+
+struct scsi_cmd scsi_cmd_read(uint32_t lba, uint32_t blocks)
+{
+	struct scsi_cmd cmd = rw16(0x88, lba, blocks);
+
+	cmd.in_len = blocks * SCSI_BLOCK;
+	return cmd;
+}
+
+struct scsi_cmd scsi_cmd_write(uint32_t lba, uint32_t blocks, const void *data)
+{
+	struct scsi_cmd cmd = rw16(0x8a, lba, blocks);
+
+	cmd.out = data;
+	cmd.out_len = blocks * SCSI_BLOCK;
+	return cmd;
+}
+
+void scsi_check_response(const struct scsi_result *res, uint8_t response)
+{
+	check(res->resp.response == response, "response %u, status 0x%02x; expected response %u",
+	      res->resp.response, res->resp.status, response);
+}
+
+void scsi_check_sense(const struct scsi_result *res, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+	const uint8_t *sense = res->resp.sense;
+	bool descriptors = (sense[0] & 0x7f) >= 0x72;
+	uint8_t got_key = descriptors ? sense[1] & 0xf : sense[2] & 0xf;
+	uint8_t got_asc = descriptors ? sense[2] : sense[12];
+	uint8_t got_ascq = descriptors ? sense[3] : sense[13];
+
+	if (!key) {
+		check(!res->resp.status, "status 0x%02x, sense %u/%02x/%02x; expected GOOD",
+		      res->resp.status, got_key, got_asc, got_ascq);
+		check_eq(le32toh(res->resp.sense_len), 0);
+		return;
+	}
+	check(res->resp.status == 2 && le32toh(res->resp.sense_len),
+	      "response %u, status 0x%02x, no sense; expected %u/%02x/%02x", res->resp.response,
+	      res->resp.status, key, asc, ascq);
+	check(got_key == key && got_asc == asc && got_ascq == ascq,
+	      "sense %u/%02x/%02x, expected %u/%02x/%02x", got_key, got_asc, got_ascq, key, asc,
+	      ascq);
 }
 
 struct scsi_io scsi_tur(void)

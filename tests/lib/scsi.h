@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* virtio-scsi commands on /dev/vhost-scsi, and a LIO target for them. */
+/*
+ * virtio-scsi commands on /dev/vhost-scsi, and LIO targets for them. Which module is
+ * behind it, ours or the kernel's own, a test says before all else.
+ */
 #ifndef TESTS_SCSI_H
 #define TESTS_SCSI_H
 
 #include <linux/virtio_scsi.h>
 
+#include "blk.h"
 #include "vring.h"
 
 /* Queues 0 and 1 are for control and events. */
@@ -13,20 +17,86 @@
 #define SCSI_BLOCK 512
 #define SCSI_TPGT 1
 
+#define SCSI_FEATURES (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC))
+
 /* The backend is a WWPN. */
 extern const struct vdev_ops scsi_ops;
 
-/*
- * A target with a RAM disk of that many MiB as LUN 0; returns its name, which
- * is what SET_ENDPOINT takes. It goes when the test has ended.
- */
+/* Loads the kernel's own module in the place of ours. */
+void scsi_load_intree(void);
+
+/* A target's folder, and the name of it, which is what SET_ENDPOINT takes. */
+#define SCSI_LIO "/sys/kernel/config/target"
+#define SCSI_WWPN "naa.5001405763686f31"
+#define SCSI_TPG SCSI_LIO "/vhost/" SCSI_WWPN "/tpgt_1"
+
+/* What is behind a LUN: a RAM disk of that many MiB, or a block device. */
+struct scsi_lun {
+	unsigned int mb;
+	const char *path;
+	unsigned int block_size;	/* 0: what it has */
+	unsigned int pi_type;		/* of a RAM disk */
+};
+
+/* All of it goes when the test has ended. */
+void scsi_tpg_new(void);
+void scsi_lun_add(unsigned int lun, const struct scsi_lun *setup);
+void scsi_lun_remove(unsigned int lun);
+/* The above, with one LUN 0; returns the name. */
+const char *scsi_target_with(const struct scsi_lun *setup);
 const char *scsi_target_new(unsigned int mb);
+
+/* Returns -1 and errno. */
+int scsi_set_endpoint(const struct vdev *dev, const char *wwpn);
+int scsi_clear_endpoint(const struct vdev *dev, const char *wwpn);
 
 /* A device with request queues of that size, its endpoint set. */
 struct vdev *scsi_start(const char *target, unsigned int queues, unsigned int num,
 			uint64_t features);
 struct vq *scsi_queue(struct vdev *dev, unsigned int n);
 
+/*
+ * A command, cut in any way, and what came of it: the general form. NULL for a layout
+ * is the usual one, command and data, response and data.
+ */
+struct scsi_cmd {
+	uint8_t cdb[VIRTIO_SCSI_CDB_SIZE];
+	const void *out;
+	uint32_t out_len;
+	uint32_t in_len;
+	/* Of these, how much is protection information. */
+	uint32_t pi_out, pi_in;
+	/* NULL: LUN 0. */
+	const uint8_t *lun;
+	uint64_t tag;
+	uint8_t task_attr;
+	unsigned int header_cut, response_cut;
+	const struct blk_layout *layout;
+};
+
+struct scsi_result {
+	struct blk_req io;
+	struct virtio_scsi_cmd_resp resp;
+	/* Behind the response. */
+	const uint8_t *data;
+};
+
+struct scsi_result scsi_cmd_add(struct vq *vq, const struct scsi_cmd *cmd);
+void scsi_cmd_finish(struct scsi_result *res, struct used u);
+/* All steps of it; the memory that it took is free again. */
+struct scsi_result scsi_cmd_do(struct vq *vq, const struct scsi_cmd *cmd);
+void scsi_result_free(struct scsi_result *res);
+
+/* Of the general form, the most frequent ones. */
+struct scsi_cmd scsi_cmd_read(uint32_t lba, uint32_t blocks);
+struct scsi_cmd scsi_cmd_write(uint32_t lba, uint32_t blocks, const void *data);
+/* What it must have ended with; @key 0: GOOD. */
+void scsi_check_response(const struct scsi_result *res, uint8_t response);
+void scsi_check_sense(const struct scsi_result *res, uint8_t key, uint8_t asc, uint8_t ascq);
+/* The guest has not had an answer. */
+#define SCSI_NO_RESPONSE 0xee
+
+/* A command of LUN 0, in one descriptor each: for many of them. */
 struct scsi_io {
 	uint8_t cdb[VIRTIO_SCSI_CDB_SIZE];
 	/* Data in the guest's memory; at most one of the two. */

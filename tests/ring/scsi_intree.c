@@ -32,6 +32,7 @@ static struct vdev *start(const struct mode *m, unsigned int queues, uint16_t ba
 
 	if (on_debug_kernel())
 		skip("lockdep: the kernel's vhost_scsi and configfs take two locks in either order");
+	scsi_load_intree();
 	dev = scsi_start(scsi_target_new(DISK_MB), queues, QUEUE_SIZE,
 			 m->features | BIT(VIRTIO_F_VERSION_1));
 
