@@ -25,6 +25,14 @@ nullb_new()
 	echo 1 >"$nullb_dir/$1/power"
 }
 
+# The kernel's own vhost_scsi; by its name ours would be loaded.
+intree_load()
+{
+	[ ! -d /sys/module/vhost_scsi ] || return 0
+	modprobe -a vhost vhost_iotlb
+	insmod "/lib/modules/$(uname -r)"/kernel/drivers/vhost/vhost_scsi.ko*
+}
+
 # lio_new NUMBER DEVICE: a target of the vhost fabric with DEVICE behind its LUN 0; its
 # name into $wwpn.
 lio_new()
@@ -32,7 +40,8 @@ lio_new()
 	local store tpg
 
 	wwpn=naa.50014057636$(printf %05x "$1")
-	modprobe -a target_core_mod target_core_iblock vhost_scsi
+	modprobe -a target_core_mod target_core_iblock
+	intree_load
 	store=$lio/core/iblock_0/bench$1 tpg=$lio/vhost/$wwpn/tpgt_1
 	mkdir -p "$store"
 	echo "udev_path=$2" >"$store/control"

@@ -4,19 +4,19 @@
 #include "vhost_scsi.h"
 
 int vhost_scsi_reply_init(struct vhost_scsi_reply *reply, const struct iovec *iov,
-			  unsigned int segs, size_t bytes, bool all)
+			  unsigned int segs, size_t bytes)
 {
 	reply->room = bytes;
 	reply->segs = segs;
 	reply->at = iov->iov_len >= bytes ? iov->iov_base : NULL;
 	reply->iov = NULL;
-	if (reply->at && !all)
+	if (reply->at)
 		return 0;
 	reply->iov = kmemdup(iov, segs * sizeof(*iov), GFP_KERNEL_ACCOUNT);
 	return reply->iov ? 0 : -ENOMEM;
 }
 
-/* As much of it as there is room for. */
+/* As much of it as there is room for; none where it was answered at once. */
 int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, size_t bytes)
 {
 	struct iov_iter to;
@@ -24,8 +24,19 @@ int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, siz
 	bytes = min_t(size_t, bytes, reply->room);
 	if (reply->at)
 		return copy_to_user(reply->at, answer, bytes) ? -EFAULT : 0;
+	if (!reply->iov)
+		return 0;
 	iov_iter_init(&to, ITER_DEST, reply->iov, reply->segs, bytes);
 	return copy_to_iter(answer, bytes, &to) == bytes ? 0 : -EFAULT;
+}
+
+int vhost_scsi_reply_now(struct vhost_scsi_reply *reply, const struct iovec *iov,
+			 const void *answer, size_t bytes)
+{
+	struct iov_iter to;
+
+	iov_iter_init(&to, ITER_DEST, iov, reply->segs, min_t(size_t, bytes, reply->room));
+	return copy_to_iter(answer, iov_iter_count(&to), &to) ? 0 : -EFAULT;
 }
 
 void vhost_scsi_reply_free(struct vhost_scsi_reply *reply)

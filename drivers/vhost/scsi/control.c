@@ -280,6 +280,15 @@ static int vhost_scsi_control_decode(struct vhost_scsi_control *control, unsigne
 	return 0;
 }
 
+/* There is no memory to remember where its answer goes. */
+static int vhost_scsi_control_refuse(struct vhost_scsi_control *control, const struct iovec *iov)
+{
+	const struct virtio_scsi_ctrl_tmf_resp resp = { .response = VIRTIO_SCSI_S_FAILURE };
+
+	control->answer_bytes = sizeof(resp);
+	return vhost_scsi_reply_now(&control->reply, iov, &resp, sizeof(resp));
+}
+
 static ssize_t vhost_scsi_control_take(struct vstor_vq *svq, u16 head, unsigned int out,
 				       unsigned int in)
 {
@@ -292,14 +301,15 @@ static ssize_t vhost_scsi_control_take(struct vstor_vq *svq, u16 head, unsigned 
 	/* Nowhere to put a response: there is no answer to give. */
 	if (!in_len)
 		return -EPROTO;
-	r = vhost_scsi_reply_init(&control->reply, iov, in,
-				  min(in_len, sizeof(struct virtio_scsi_ctrl_an_resp)), false);
-	if (r)
-		return r;
 	vstor_cmd_init(&control->cmd, svq, head);
 	control->busy = true;
 	atomic_set(&control->left, 1);
-	r = vhost_scsi_control_decode(control, out);
+	r = vhost_scsi_reply_init(&control->reply, iov, in,
+				  min(in_len, sizeof(struct virtio_scsi_ctrl_an_resp)));
+	if (!r)
+		r = vhost_scsi_control_decode(control, out);
+	else
+		r = vhost_scsi_control_refuse(control, iov);
 	if (r) {
 		vstor_cmd_undo(&control->cmd);
 		vhost_scsi_reply_free(&control->reply);

@@ -196,6 +196,18 @@ static int vhost_scsi_decode(struct vhost_scsi_req *req, unsigned int out, unsig
 	return vhost_scsi_execute(req, out, in, header);
 }
 
+/* There is no memory to remember where its answer goes. */
+static int vhost_scsi_refuse_now(struct vhost_scsi_req *req, const struct iovec *iov)
+{
+	const struct virtio_scsi_cmd_resp resp = { .response = VIRTIO_SCSI_S_BUSY };
+
+	req->command = (struct vhost_scsi_command){ 0 };
+	if (vhost_scsi_reply_now(&req->reply, iov, &resp, sizeof(resp)))
+		return -EFAULT;
+	vstor_cmd_done(&req->cmd);
+	return 0;
+}
+
 static ssize_t vhost_scsi_take(struct vstor_vq *svq, u16 head, unsigned int out,
 			       unsigned int in)
 {
@@ -211,9 +223,11 @@ static ssize_t vhost_scsi_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	req = vhost_scsi_get_req(sq, head);
 	/* Where data follows, vhost_scsi_map() saves the rest if it needs it. */
 	r = vhost_scsi_reply_init(&req->reply, iov + out, in,
-				  min(in_len, VHOST_SCSI_RESP_BYTES), false);
+				  min(in_len, VHOST_SCSI_RESP_BYTES));
 	if (!r)
 		r = vhost_scsi_decode(req, out, in, in_len);
+	else
+		r = vhost_scsi_refuse_now(req, iov + out);
 	if (r) {
 		vhost_scsi_unget_req(sq, req);
 		return r;

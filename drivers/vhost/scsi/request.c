@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VIRTIO 5.6.6.1: what a request asks for, and whether it may have it. */
-#include <linux/stddef.h>
 #include <linux/string.h>
 #include "request.h"
 

@@ -306,9 +306,12 @@ void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg);
 
 /* complete.c: the vq's worker, or whoever stops the device; vq->mutex held */
 
-/* @all: data will be copied behind the answer of at most @bytes. */
+/* For an answer of at most @bytes, for which there is room. */
 int vhost_scsi_reply_init(struct vhost_scsi_reply *reply, const struct iovec *iov,
-			  unsigned int segs, size_t bytes, bool all);
+			  unsigned int segs, size_t bytes);
+/* Where that found no memory: answers, and nothing more is to be told. */
+int vhost_scsi_reply_now(struct vhost_scsi_reply *reply, const struct iovec *iov,
+			 const void *answer, size_t bytes);
 int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, size_t bytes);
 void vhost_scsi_reply_free(struct vhost_scsi_reply *reply);
 s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard);

@@ -8,9 +8,11 @@
 
 #include <endian.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <linux/types.h>
 
 typedef __u8 u8;
+typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
 

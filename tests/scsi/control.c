@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The control queue: task management, whose answers come last, and notifications. */
+#include <endian.h>
+#include <string.h>
+
+#include "load.h"
+#include "scsi.h"
+#include "tap.h"
+
+#define COMPLETE VIRTIO_SCSI_S_OK
+#define RESP sizeof(struct virtio_scsi_cmd_resp)
+
+static struct vdev *start_with(const struct scsi_lun *lun)
+{
+	struct vdev *dev = scsi_start(scsi_target_with(lun), 2, 128, SCSI_FEATURES);
+
+	vdev_start(dev);
+	return dev;
+}
+
+static struct vdev *start(void)
+{
+	return start_with(&(struct scsi_lun){ .mb = 16 });
+}
+
+static struct vdev *start_slow(void)
+{
+	return start_with(&(struct scsi_lun){ .path = slow_disk(16, SLOW_DISK_MS) });
+}
+
+static struct vq *control_of(struct vdev *dev)
+{
+	return dev->vqs[0];
+}
+
+/* Of any bytes, with room for so many in return. */
+static struct blk_req control_add(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room)
+{
+	static const unsigned char untouched[16] = {
+		[0 ... 15] = SCSI_NO_RESPONSE,
+	};
+	const struct blk_layout whole = { "", .direct = VQ_DIRECT };
+
+	return req_add(control_of(dev), bytes, len, untouched, room, &whole);
+}
+
+static struct blk_req control_do(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room)
+{
+	struct blk_req req = control_add(dev, bytes, len, room);
+
+	blk_send(control_of(dev));
+	req_finish(&req, vq_get(control_of(dev)));
+	return req;
+}
+
+static struct virtio_scsi_ctrl_tmf_req tmf_of(uint32_t subtype, uint8_t lun, uint64_t tag)
+{
+	return (struct virtio_scsi_ctrl_tmf_req){
+		.type = htole32(VIRTIO_SCSI_T_TMF), .subtype = htole32(subtype),
+		.lun = { 1, SCSI_TPGT, 0x40, lun }, .tag = htole64(tag),
+	};
+}
+
+static void must_answer(struct vdev *dev, const struct virtio_scsi_ctrl_tmf_req *tmf,
+			uint8_t response)
+{
+	struct blk_req req = control_do(dev, tmf, sizeof(*tmf), 1);
+
+	check_eq(req.used_len, 1);
+	check_eq(req.in[0], response);
+	blk_free(&req);
+}
+
+static const struct {
+	const char *name;
+	uint32_t subtype;
+	uint8_t response;
+} idle[] = {
+	{ "abort_task", VIRTIO_SCSI_T_TMF_ABORT_TASK, COMPLETE },
+	{ "abort_task_set", VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, COMPLETE },
+	{ "clear_aca", VIRTIO_SCSI_T_TMF_CLEAR_ACA, VIRTIO_SCSI_S_FUNCTION_REJECTED },
+	{ "clear_task_set", VIRTIO_SCSI_T_TMF_CLEAR_TASK_SET, VIRTIO_SCSI_S_FUNCTION_REJECTED },
+	{ "i_t_nexus_reset", VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET, COMPLETE },
+	{ "logical_unit_reset", VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, COMPLETE },
+	{ "query_task", VIRTIO_SCSI_T_TMF_QUERY_TASK, COMPLETE },
+	{ "query_task_set", VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, COMPLETE },
+	{ "unknown", 8, VIRTIO_SCSI_S_FUNCTION_REJECTED },
+	{ "huge", 0xffffffff, VIRTIO_SCSI_S_FUNCTION_REJECTED },
+};
+
+TEST_V(without_commands, idle)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(v->subtype, 0, 1);
+
+	must_answer(start(), &tmf, v->response);
+}
+
+TEST(lun_that_is_not_there)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 9, 0);
+	struct vdev *dev = start();
+
+	must_answer(dev, &tmf, VIRTIO_SCSI_S_INCORRECT_LUN);
+	tmf.lun[1] = 77;
+	must_answer(dev, &tmf, VIRTIO_SCSI_S_BAD_TARGET);
+	memset(tmf.lun, 0xff, sizeof(tmf.lun));
+	must_answer(dev, &tmf, VIRTIO_SCSI_S_BAD_TARGET);
+}
+
+/* VIRTIO 5.6.6.2: what is asked for and not there is not reported. */
+TEST(notifications_are_none)
+{
+	const uint32_t types[] = { VIRTIO_SCSI_T_AN_QUERY, VIRTIO_SCSI_T_AN_SUBSCRIBE };
+	struct virtio_scsi_ctrl_an_resp resp;
+	struct vdev *dev = start();
+	struct blk_req req;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
+		struct virtio_scsi_ctrl_an_req an = {
+			.type = htole32(types[i]), .lun = { 1, SCSI_TPGT, 0x40, 0 },
+			.event_requested = htole32(0x7e),
+		};
+
+		req = control_do(dev, &an, sizeof(an), sizeof(resp));
+		check_eq(req.used_len, sizeof(resp));
+		memcpy(&resp, req.in, sizeof(resp));
+		check_eq(resp.event_actual, 0);
+		check_eq(resp.response, VIRTIO_SCSI_S_OK);
+	}
+}
+
+static const struct {
+	const char *name;
+	uint32_t type;
+	uint32_t len;
+} junk[] = {
+	{ "unknown_type", 3, 24 }, { "huge_type", 0xffffffff, 24 },
+	{ "short_tmf", VIRTIO_SCSI_T_TMF, 23 }, { "short_notification", VIRTIO_SCSI_T_AN_QUERY, 15 },
+	{ "type_only", VIRTIO_SCSI_T_TMF, 4 }, { "part_of_a_type", VIRTIO_SCSI_T_TMF, 3 },
+	{ "nothing", 0, 0 },
+};
+
+TEST_V(junk_is_a_failure, junk)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0);
+	struct vdev *dev = start();
+	struct blk_req req;
+
+	tmf.type = htole32(v->type);
+	req = control_do(dev, &tmf, v->len, 5);
+	check_eq(req.used_len, 1);
+	check_eq(req.in[0], VIRTIO_SCSI_S_FAILURE);
+	tmf.type = VIRTIO_SCSI_T_TMF;
+	must_answer(dev, &tmf, COMPLETE);
+}
+
+TEST(no_room_for_an_answer_stops_the_queue)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0);
+	struct vdev *dev = start();
+
+	control_add(dev, &tmf, sizeof(tmf), 0);
+	blk_send(control_of(dev));
+	vq_must_break(control_of(dev));
+}
+
+#define REQUESTS 8
+
+/* Writes in flight on both queues, tags from 100 on. */
+static void put_slow(struct vdev *dev, struct scsi_result *res)
+{
+	static unsigned char data[4096];
+	struct scsi_cmd cmd;
+
+	for (unsigned int i = 0; i < REQUESTS; i++) {
+		cmd = scsi_cmd_write(i * 8, 8, data);
+		cmd.tag = 100 + i;
+		res[i] = scsi_cmd_add(scsi_queue(dev, i & 1), &cmd);
+	}
+	blk_send(scsi_queue(dev, 0));
+	blk_send(scsi_queue(dev, 1));
+	sleep_ms(100);
+}
+
+/* Those that are in the used rings now. */
+static void collect(struct vdev *dev, struct scsi_result *res)
+{
+	struct used u;
+
+	for (unsigned int q = 0; q < 2; q++)
+		while (vq_pop(scsi_queue(dev, q), &u))
+			for (unsigned int i = q; i < REQUESTS; i += 2)
+				if (res[i].io.head == u.head && !res[i].io.done)
+					scsi_cmd_finish(&res[i], u);
+}
+
+static const struct slow {
+	const char *name;
+	uint32_t subtype;
+	uint64_t tag;
+	/* Which of them it is about, and how these end. */
+	unsigned int first, last;
+	uint8_t response;
+} slow[] = {
+	{ "abort_task", VIRTIO_SCSI_T_TMF_ABORT_TASK, 103, 3, 3, VIRTIO_SCSI_S_ABORTED },
+	{ "abort_task_set", VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, 0, 0, 7, VIRTIO_SCSI_S_ABORTED },
+	{ "i_t_nexus_reset", VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET, 0, 0, 7, VIRTIO_SCSI_S_RESET },
+	{ "logical_unit_reset", VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0, 7, VIRTIO_SCSI_S_RESET },
+};
+
+/* All that it is about has ended, and is in the used rings, when it is answered. */
+TEST_V(commands_end_before_the_answer, slow)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(v->subtype, 0, v->tag);
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+	long pins = pages_pinned();
+
+	put_slow(dev, res);
+	must_answer(dev, &tmf, COMPLETE);
+	collect(dev, res);
+	for (unsigned int i = v->first; i <= v->last; i++) {
+		check(res[i].io.done, "the command %u has not ended", i);
+		scsi_check_response(&res[i], v->response);
+		check_eq(res[i].io.used_len, RESP);
+	}
+	if (v->first == v->last) {
+		sleep_ms(SLOW_DISK_MS);
+		collect(dev, res);
+		scsi_check_response(&res[v->first + 1], VIRTIO_SCSI_S_OK);
+	}
+	check(pages_pinned() <= pins, "pages stay pinned");
+}
+
+/* Of another LUN, or of another name, it is about none. */
+TEST(other_commands_are_left_alone)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 1, 0);
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+	uint64_t from;
+
+	scsi_lun_add(1, &(struct scsi_lun){ .mb = 1 });
+	put_slow(dev, res);
+	from = now_ms();
+	must_answer(dev, &tmf, COMPLETE);
+	tmf = tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK, 0, 99);
+	must_answer(dev, &tmf, COMPLETE);
+	tmf = tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, 1, 0);
+	must_answer(dev, &tmf, COMPLETE);
+	check(now_ms() - from < SLOW_DISK_MS - 100, "it waited for commands of others");
+	sleep_ms(2 * SLOW_DISK_MS);
+	collect(dev, res);
+	for (unsigned int i = 0; i < REQUESTS; i++) {
+		check(res[i].io.done, "the command %u has not ended", i);
+		scsi_check_response(&res[i], VIRTIO_SCSI_S_OK);
+	}
+}
+
+TEST(query_finds_what_is_in_flight)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_QUERY_TASK, 0, 105);
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+
+	put_slow(dev, res);
+	must_answer(dev, &tmf, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED);
+	tmf = tmf_of(VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, 0, 0);
+	must_answer(dev, &tmf, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED);
+	tmf = tmf_of(VIRTIO_SCSI_T_TMF_QUERY_TASK, 0, 99);
+	must_answer(dev, &tmf, COMPLETE);
+}
+
+/* More at a time than there is room for; some of one sort, some of another. */
+TEST(functions_at_once_ok)
+{
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+	struct blk_req reqs[40];
+
+	put_slow(dev, res);
+	for (unsigned int i = 0; i < ARRAY_SIZE(reqs); i++) {
+		struct virtio_scsi_ctrl_tmf_req tmf =
+			tmf_of(i % 2 ? VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET :
+				       VIRTIO_SCSI_T_TMF_ABORT_TASK, 0, 100 + i % 8);
+
+		reqs[i] = control_add(dev, &tmf, sizeof(tmf), 1);
+	}
+	blk_send(control_of(dev));
+	for (unsigned int done = 0; done < ARRAY_SIZE(reqs); done++) {
+		struct used u = vq_get(control_of(dev));
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(reqs); i++)
+			if (reqs[i].head == u.head && !reqs[i].done)
+				req_finish(&reqs[i], u);
+	}
+	collect(dev, res);
+	for (unsigned int i = 0; i < REQUESTS; i++)
+		check(res[i].io.done, "the command %u has not ended", i);
+	for (unsigned int i = 0; i < ARRAY_SIZE(reqs); i++)
+		check_eq(reqs[i].in[0], COMPLETE);
+}
+
+/* The device is stopped while a function waits for commands. */
+TEST(stop_while_a_function_waits)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0);
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+	struct blk_req req;
+	struct used u;
+
+	put_slow(dev, res);
+	req = control_add(dev, &tmf, sizeof(tmf), 1);
+	blk_send(control_of(dev));
+	sleep_ms(50);
+	check_ok(scsi_clear_endpoint(dev, SCSI_WWPN));
+	check(vq_pop(control_of(dev), &u), "the function has not ended");
+	req_finish(&req, u);
+	collect(dev, res);
+	for (unsigned int i = 0; i < REQUESTS; i++)
+		check(res[i].io.done, "the command %u has not ended", i);
+}

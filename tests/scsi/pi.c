@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Protection information from the guest to a RAM disk that keeps it, and back: 8 bytes
+ * for each block, a guard, an application tag and a reference tag.
+ */
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scsi.h"
+#include "tap.h"
+
+#define RESP sizeof(struct virtio_scsi_cmd_resp)
+#define HEADER sizeof(struct virtio_scsi_cmd_req_pi)
+#define PI 8
+#define LBA 40
+
+struct tuple {
+	uint16_t guard, app;
+	uint32_t ref;
+} __attribute__((packed));
+
+static const struct type {
+	const char *name;
+	unsigned int type;
+} types[] = {
+	{ "type_1", 1 }, { "type_3", 3 },
+};
+
+/* T10 CRC, as slowly as it is plain. */
+static uint16_t crc(const unsigned char *data, unsigned int len)
+{
+	uint16_t c = 0;
+
+	for (unsigned int i = 0; i < len; i++) {
+		c ^= data[i] << 8;
+		for (unsigned int bit = 0; bit < 8; bit++)
+			c = c & 0x8000 ? c << 1 ^ 0x8bb7 : c << 1;
+	}
+	return c;
+}
+
+static struct vq *start(unsigned int type)
+{
+	struct vdev *dev;
+
+	dev = scsi_start(scsi_target_with(&(struct scsi_lun){ .mb = 16, .pi_type = type }), 1,
+			 128, SCSI_FEATURES | BIT(VIRTIO_SCSI_F_T10_PI));
+	vdev_start(dev);
+	return scsi_queue(dev, 0);
+}
+
+/* Tuples and the data behind them, as a guest writes them. */
+static unsigned char *protected(uint32_t lba, unsigned int blocks, uint64_t seed)
+{
+	unsigned char *bytes = malloc(blocks * (PI + SCSI_BLOCK));
+	unsigned char *data = bytes + blocks * PI;
+	struct tuple *t = (struct tuple *)bytes;
+
+	fill(data, blocks * SCSI_BLOCK, seed);
+	for (unsigned int i = 0; i < blocks; i++)
+		t[i] = (struct tuple){
+			.guard = htobe16(crc(data + i * SCSI_BLOCK, SCSI_BLOCK)),
+			.app = htobe16(0x1200 + i), .ref = htobe32(lba + i),
+		};
+	return bytes;
+}
+
+/* RDPROTECT and WRPROTECT 1: it is moved and checked. */
+static struct scsi_cmd write_of(uint32_t lba, unsigned int blocks, const unsigned char *bytes)
+{
+	struct scsi_cmd cmd = scsi_cmd_write(lba, blocks, bytes);
+
+	cmd.cdb[1] = 1 << 5;
+	cmd.pi_out = blocks * PI;
+	cmd.out_len += cmd.pi_out;
+	return cmd;
+}
+
+static struct scsi_cmd read_of(uint32_t lba, unsigned int blocks)
+{
+	struct scsi_cmd cmd = scsi_cmd_read(lba, blocks);
+
+	cmd.cdb[1] = 1 << 5;
+	cmd.pi_in = blocks * PI;
+	cmd.in_len += cmd.pi_in;
+	return cmd;
+}
+
+static void must(struct vq *vq, const struct scsi_cmd *cmd, uint8_t key, uint8_t ascq)
+{
+	struct scsi_result res = scsi_cmd_do(vq, cmd);
+
+	scsi_check_response(&res, VIRTIO_SCSI_S_OK);
+	scsi_check_sense(&res, key, key ? 0x10 : 0, ascq);
+	scsi_result_free(&res);
+}
+
+static void both_ways(struct vq *vq, unsigned int blocks, const struct blk_layout *l)
+{
+	unsigned char *bytes = protected(LBA, blocks, blocks);
+	struct scsi_cmd cmd = write_of(LBA, blocks, bytes);
+	struct scsi_result res;
+
+	cmd.layout = l;
+	must(vq, &cmd, 0, 0);
+	cmd = read_of(LBA, blocks);
+	cmd.layout = l;
+	res = scsi_cmd_do(vq, &cmd);
+	scsi_check_response(&res, VIRTIO_SCSI_S_OK);
+	scsi_check_sense(&res, 0, 0, 0);
+	check_eq(res.io.used_len, RESP + cmd.in_len);
+	check_same(res.data, bytes, blocks * PI, "protection information");
+	check_same(res.data + blocks * PI, bytes + blocks * PI, blocks * SCSI_BLOCK, "data");
+	scsi_result_free(&res);
+	free(bytes);
+}
+
+TEST_V(tuples_come_back_as_written, types)
+{
+	struct vq *vq = start(v->type);
+
+	both_ways(vq, 1, NULL);
+	both_ways(vq, 8, NULL);
+	both_ways(vq, 100, NULL);
+	/* More than a page of tuples. */
+	both_ways(vq, 2048, &(struct blk_layout){
+		"", .out = { HEADER }, .out_every = 65536, .in = { RESP }, .in_every = 65536 });
+}
+
+static const struct blk_layout layouts[] = {
+	{ "one_descriptor_each_way", .direct = VQ_DIRECT },
+	{ "tuples_in_pieces", .out = { HEADER, 3, 5, 11 }, .in = { RESP, 3, 5, 11 } },
+	{ "small_pieces", .out_every = 700, .in_every = 700 },
+	{ "misaligned", .out = { HEADER, 64 }, .in = { RESP, 64 }, .offset = 3 },
+};
+
+TEST_V(layout_ok, layouts)
+{
+	both_ways(start(1), 8, v);
+}
+
+/* What is damaged is caught, with the sense for it, and nothing is written. */
+static const struct damage {
+	const char *name;
+	unsigned int at;	/* byte of the second tuple */
+	uint8_t ascq;
+	unsigned int type;
+} damages[] = {
+	{ "guard", 0, 1, 1 }, { "reference_tag", 7, 3, 1 }, { "guard_of_type_3", 1, 1, 3 },
+};
+
+TEST_V(damaged_write_is_refused, damages)
+{
+	unsigned char *bytes = protected(LBA, 4, 1);
+	struct scsi_cmd cmd = write_of(LBA, 4, bytes);
+	struct vq *vq = start(v->type);
+	struct scsi_result res;
+
+	must(vq, &cmd, 0, 0);
+	free(bytes);
+	bytes = protected(LBA, 4, 2);
+	bytes[PI + v->at] ^= 1;
+	cmd = write_of(LBA, 4, bytes);
+	must(vq, &cmd, 0xb, v->ascq);
+	free(bytes);
+	bytes = protected(LBA, 4, 1);
+	cmd = read_of(LBA, 4);
+	res = scsi_cmd_do(vq, &cmd);
+	scsi_check_sense(&res, 0, 0, 0);
+	check_same(res.data, bytes, 4 * (PI + SCSI_BLOCK), "the disk");
+}
+
+/* Written for another place, as a misdirected write is. */
+TEST(misdirected_write_is_refused)
+{
+	unsigned char *bytes = protected(LBA + 8, 4, 1);
+	struct scsi_cmd cmd = write_of(LBA, 4, bytes);
+
+	must(start(1), &cmd, 0xb, 3);
+}
+
+static const struct lengths {
+	const char *name;
+	bool out;
+	uint32_t pi_out, pi_in, len;
+} bad[] = {
+	{ "as_much_as_data", true, 4096, 0, 4096 },
+	{ "more_than_data", true, 4097, 0, 4096 },
+	{ "all_ones", true, 0xffffffff, 0, 4096 },
+	{ "no_multiple_of_8", true, 12, 0, 4096 },
+	{ "read_as_much_as_data", false, 0, 4096, 4096 },
+	{ "read_all_ones", false, 0, 0xffffffff, 4096 },
+	{ "write_with_that_of_a_read", true, 0, 64, 4096 },
+	{ "read_with_that_of_a_write", false, 64, 0, 4096 },
+	{ "both", true, 64, 64, 4096 },
+	{ "without_data", true, 8, 0, 0 },
+};
+
+/* VIRTIO 5.6.6.1. The in-tree module of 6.12 takes some of them. */
+TEST_V(bad_length_rejected, bad)
+{
+	unsigned char *bytes = calloc(1, 8192);
+	struct scsi_cmd cmd = v->out ? scsi_cmd_write(0, 8, bytes) : scsi_cmd_read(0, 8);
+	struct scsi_result res;
+
+	cmd.pi_out = v->pi_out;
+	cmd.pi_in = v->pi_in;
+	if (v->out)
+		cmd.out_len = v->len;
+	else
+		cmd.in_len = v->len;
+	res = scsi_cmd_do(start(1), &cmd);
+	scsi_check_response(&res, VIRTIO_SCSI_S_BAD_TARGET);
+	check_eq(res.io.used_len, RESP);
+}
+
+/* Less than the blocks have: a device would move more than there is. */
+TEST(less_than_the_blocks_have_rejected)
+{
+	unsigned char *bytes = protected(LBA, 8, 1);
+	struct scsi_cmd cmd = write_of(LBA, 8, bytes);
+	struct vq *vq = start(1);
+	struct scsi_result res;
+
+	cmd.pi_out = 4 * PI;
+	cmd.out_len = 8 * SCSI_BLOCK + 4 * PI;
+	res = scsi_cmd_do(vq, &cmd);
+	scsi_check_response(&res, VIRTIO_SCSI_S_OK);
+	scsi_check_sense(&res, 5, 0x24, 0);
+	scsi_result_free(&res);
+	cmd = read_of(LBA, 8);
+	cmd.pi_in = PI;
+	cmd.in_len = 8 * SCSI_BLOCK + PI;
+	res = scsi_cmd_do(vq, &cmd);
+	scsi_check_response(&res, VIRTIO_SCSI_S_OK);
+	scsi_check_sense(&res, 5, 0x24, 0);
+}
+
+/* A driver that did not accept the feature has headers without the lengths. */
+TEST(without_the_feature_ok)
+{
+	struct vdev *dev = scsi_start(scsi_target_with(&(struct scsi_lun){ .mb = 16, .pi_type = 1 }),
+				      1, 128, SCSI_FEATURES);
+	unsigned char data[4096];
+	struct scsi_result res;
+	struct scsi_cmd cmd;
+
+	vdev_start(dev);
+	fill(data, sizeof(data), 1);
+	cmd = scsi_cmd_write(LBA, 8, data);
+	must(scsi_queue(dev, 0), &cmd, 0, 0);
+	cmd = scsi_cmd_read(LBA, 8);
+	res = scsi_cmd_do(scsi_queue(dev, 0), &cmd);
+	scsi_check_sense(&res, 0, 0, 0);
+	check_same(res.data, data, sizeof(data), "data");
+}
+
+/* READ CAPACITY (16): is the LUN one with protection information? */
+static bool says_protected(struct vq *vq)
+{
+	struct scsi_cmd cmd = { .cdb = { 0x9e, 0x10, [13] = 32 }, .in_len = 32 };
+	struct scsi_result res = scsi_cmd_do(vq, &cmd);
+
+	scsi_check_sense(&res, 0, 0, 0);
+	return res.data[12] & 1;
+}
+
+/* As rtslib restores it: the nexus first. The in-tree module then has none. */
+TEST(fabric_prot_type_set_after_the_nexus_counts)
+{
+	const char *target = scsi_target_new(16);
+	struct vdev *dev;
+
+	put_attribute(SCSI_TPG "/attrib", "fabric_prot_type", "1");
+	dev = scsi_start(target, 1, 128, SCSI_FEATURES | BIT(VIRTIO_SCSI_F_T10_PI));
+	vdev_start(dev);
+	check(says_protected(scsi_queue(dev, 0)), "the LUN has no protection information");
+	vdev_stop(dev);
+	put_attribute(SCSI_TPG "/attrib", "fabric_prot_type", "0");
+	check_ok(scsi_set_endpoint(dev, target));
+	check(!says_protected(scsi_queue(dev, 0)), "the LUN has protection information");
+}
