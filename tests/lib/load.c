@@ -287,6 +287,17 @@ void check_released(long pins, unsigned int ms)
 	}
 }
 
+void check_unpinned(long pins, unsigned int ms)
+{
+	uint64_t end = now_ms() + patience(ms);
+
+	while (pages_pinned() != pins) {
+		check(now_ms() < end, "after %u ms %ld pages stay pinned", ms,
+		      pages_pinned() - pins);
+		sleep_ms(20);
+	}
+}
+
 const char *dm_name_of(const char *path)
 {
 	static char name[64];

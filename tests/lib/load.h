@@ -95,6 +95,8 @@ void snapshot_check(const struct snapshot *s, unsigned int ms, const char *what)
 /* The kernel's counts: pages that are pinned, users of the module. */
 long pages_pinned(void);
 int module_users(void);
+/* The pages must be let go of within a time. */
+void check_unpinned(long pins, unsigned int ms);
 /* The device and the pages must be let go of within a time. */
 void check_released(long pins, unsigned int ms);
 

@@ -116,24 +116,26 @@ static void vhost_scsi_refuse(struct vhost_scsi_req *req,
 	vstor_cmd_done(&req->cmd);
 }
 
-/* LIO would say so as well, but in the kernel's log too, each time. */
-static bool vhost_scsi_lun_exists(const struct vhost_scsi_tpg *tpg,
-				  const struct vhost_scsi_lun *lun)
+/*
+ * SPC: what is answered for a LUN 0 that is not there; so the target core does, and all
+ * else with a disk that forgets what it is given.
+ */
+static bool vhost_scsi_needs_no_lun(const u8 *cdb)
 {
-	/* LUN 0 always answers something. */
-	return !lun->lun || test_bit(lun->lun, tpg->luns);
+	return cdb[0] == INQUIRY || cdb[0] == REPORT_LUNS || cdb[0] == REQUEST_SENSE;
 }
 
 /*
- * SPC: the well-known logical unit knows REPORT LUNS, which LUN 0 answers for it, be it
- * there or not. Returns false where it was asked for something else.
+ * Is there somebody to ask? The target core would say as well if not, but in the kernel's
+ * log too, each time. The well-known logical unit is for REPORT LUNS, of LUN 0.
  */
 static bool vhost_scsi_lun_answers(const struct vhost_scsi_tpg *tpg,
 				   const struct vhost_scsi_command *command)
 {
 	if (command->lun.well_known)
 		return command->cdb[0] == REPORT_LUNS;
-	return vhost_scsi_lun_exists(tpg, &command->lun);
+	return test_bit(command->lun.lun, tpg->luns) ||
+	       (!command->lun.lun && vhost_scsi_needs_no_lun(command->cdb));
 }
 
 /* The checked command goes to the target core. Returns as vhost_scsi_take() does. */
