@@ -124,8 +124,6 @@ enum vhost_blk_pages {
  * @report: of a ZONE_REPORT, else NULL
  * @work: does what is only done synchronously
  * @sync: what that is
- * @io_group: the cgroup that pays for its I/O
- * @memory_group: that which pays for its memory
  * @bio: the embedded bio, for what needs no more than @vecs
  * @vecs: its table
  */
@@ -147,10 +145,8 @@ struct vhost_blk_req {
 	unsigned int segs;
 	struct vhost_blk_ranges *ranges;
 	struct virtio_blk_zone_report *report;
-	struct work_struct work;
+	struct vstor_work work;
 	void (*sync)(struct vhost_blk_req *req);
-	struct cgroup_subsys_state *io_group;
-	struct mem_cgroup *memory_group;
 	struct vhost_blk_bio bio;
 	struct bio_vec vecs[VHOST_BLK_INLINE_VECS];
 };

@@ -19,9 +19,12 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include "vhost.h"
 
 struct bio;
+struct cgroup_subsys_state;
+struct mem_cgroup;
 struct seq_file;
 struct vstor_hold;
 struct vstor_hold_region;
@@ -212,6 +215,28 @@ void vstor_cmd_undo(struct vstor_cmd *cmd);
 void vstor_cmd_done(struct vstor_cmd *cmd);
 /* Finishes what is done, pushes used entries, signals. vq->mutex held. */
 void vstor_vq_complete(struct vstor_vq *svq);
+
+/* work.c: for what sleeps */
+
+/**
+ * struct vstor_work - something that a workqueue does for a vq's worker
+ * @work: the workqueue's part
+ * @fn: what it does; when that has sent its command on its way it may be another one
+ * @io_group: the cgroup that pays for its I/O
+ * @memory_group: that which pays for its memory
+ */
+struct vstor_work {
+	struct work_struct work;
+	void (*fn)(struct vstor_work *work);
+	struct cgroup_subsys_state *io_group;
+	struct mem_cgroup *memory_group;
+};
+
+/* Of a device, few at a time; destroy_workqueue() waits for what still runs. */
+struct workqueue_struct *vstor_works_alloc(const char *name, unsigned int number);
+/* In the owner's mm. */
+void vstor_work_queue(struct workqueue_struct *works, struct vstor_work *work,
+		      void (*fn)(struct vstor_work *work));
 
 /* stats.c */
 

@@ -181,7 +181,9 @@ static int vhost_scsi_attach(struct vhost_scsi *scsi, struct vhost_scsi_endpoint
 	int r;
 
 	scsi->endpoint = endpoint;
-	r = vhost_scsi_alloc_controls(scsi);
+	if (!scsi->works)
+		scsi->works = vstor_works_alloc("vhost_scsi", scsi->number);
+	r = scsi->works ? vhost_scsi_alloc_controls(scsi) : -ENOMEM;
 	for (i = 0; !r && i < scsi->nvqs; i++) {
 		vq = scsi->vqs[i];
 		mutex_lock(&vq->mutex);

@@ -105,6 +105,8 @@ static int vhost_scsi_release(struct inode *inode, struct file *file)
 	mutex_unlock(&scsi->dev.mutex);
 	vhost_dev_stop(&scsi->dev);
 	vhost_dev_cleanup(&scsi->dev);
+	if (scsi->works)
+		destroy_workqueue(scsi->works);
 	vhost_scsi_free(scsi);
 	return 0;
 }

@@ -4,6 +4,8 @@
 #include "request.h"
 
 /* SPC and SBC operation codes by the way of their data. */
+#define TEST_UNIT_READY		0x00
+#define REQUEST_SENSE		0x03
 #define READ_6			0x08
 #define WRITE_6			0x0a
 #define INQUIRY			0x12
@@ -139,6 +141,23 @@ bool vhost_scsi_cdb_is_rw(const u8 *cdb)
 		return true;
 	default:
 		return false;
+	}
+}
+
+bool vhost_scsi_cdb_is_quick(const u8 *cdb)
+{
+	switch (cdb[0]) {
+	case TEST_UNIT_READY:
+	case REQUEST_SENSE:
+	case INQUIRY:
+	case MODE_SENSE:
+	case MODE_SENSE_10:
+	case READ_CAPACITY:
+	case SERVICE_ACTION_IN_16:
+	case REPORT_LUNS:
+		return true;
+	default:
+		return vhost_scsi_cdb_is_rw(cdb);
 	}
 }
 

@@ -109,6 +109,9 @@ enum vhost_scsi_dir vhost_scsi_cdb_dir(const u8 *cdb);
 /* Reads or writes blocks, of which the target core takes the data in any pieces. */
 bool vhost_scsi_cdb_is_rw(const u8 *cdb);
 
+/* Does the target core answer it, or send it on, without sleeping for long? */
+bool vhost_scsi_cdb_is_quick(const u8 *cdb);
+
 /*
  * Checks the header of a request with @out bytes of readable data behind it and @in
  * writable ones behind the response. True: *command is filled in. False: *verdict is.

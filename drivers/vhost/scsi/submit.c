@@ -45,9 +45,40 @@ static bool vhost_scsi_is_complete(const struct vhost_scsi_req *req)
 	return !req->command.pi || req->command.pi >= se_cmd->prot_length;
 }
 
+static void vhost_scsi_send(struct vhost_scsi_req *req)
+{
+	struct se_cmd *se_cmd = &req->se_cmd;
+
+	if (target_submit_prep(se_cmd, req->command.cdb, req->data.table, req->data.nents,
+			       NULL, 0, req->prot.table, req->prot.nents, GFP_KERNEL))
+		return;
+	if (!vhost_scsi_is_complete(req)) {
+		transport_generic_request_failure(se_cmd, TCM_INVALID_CDB_FIELD);
+		return;
+	}
+	target_submit(se_cmd);
+}
+
+static void vhost_scsi_send_work(struct vstor_work *work)
+{
+	vhost_scsi_send(container_of(work, struct vhost_scsi_req, work));
+}
+
+/*
+ * Reads and writes go under the batch's plug. What discards, writes files or waits for
+ * other devices takes its time, and locks that are not for under a vq's mutex: a
+ * workqueue sends it; but not where it has its place among the others.
+ */
+static bool vhost_scsi_goes_at_once(const struct vhost_scsi_command *command)
+{
+	return vhost_scsi_cdb_is_quick(command->cdb) ||
+	       command->task_attr == VIRTIO_SCSI_S_ORDERED;
+}
+
 void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg)
 {
 	const struct vhost_scsi_command *command = &req->command;
+	struct vhost_scsi *scsi = to_vhost_scsi_vq(req->cmd.svq)->scsi;
 	struct se_cmd *se_cmd = &req->se_cmd;
 
 	se_cmd->tag = command->tag;
@@ -58,14 +89,9 @@ void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg)
 			    vhost_scsi_dma_dir(command), 0)) {
 		req->response = VIRTIO_SCSI_S_NEXUS_FAILURE;
 		vstor_cmd_done(&req->cmd);
-		return;
+	} else if (vhost_scsi_goes_at_once(command)) {
+		vhost_scsi_send(req);
+	} else {
+		vstor_work_queue(scsi->works, &req->work, vhost_scsi_send_work);
 	}
-	if (target_submit_prep(se_cmd, req->command.cdb, req->data.table, req->data.nents,
-			       NULL, 0, req->prot.table, req->prot.nents, GFP_KERNEL))
-		return;
-	if (!vhost_scsi_is_complete(req)) {
-		transport_generic_request_failure(se_cmd, TCM_INVALID_CDB_FIELD);
-		return;
-	}
-	target_submit(se_cmd);
 }

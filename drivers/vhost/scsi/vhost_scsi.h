@@ -75,6 +75,7 @@ struct vhost_scsi_sgl {
  * struct vhost_scsi_req - a SCSI command in flight
  * @cmd: the core's part
  * @se_cmd: the target core's part
+ * @work: sends it there, where that may take its time
  * @next_free: while it is free
  * @command: what it is
  * @reply: where its answer goes
@@ -94,6 +95,7 @@ struct vhost_scsi_sgl {
 struct vhost_scsi_req {
 	struct vstor_cmd cmd;
 	struct se_cmd se_cmd;
+	struct vstor_work work;
 	struct vhost_scsi_req *next_free;
 	struct vhost_scsi_command command;
 	struct vhost_scsi_reply reply;
@@ -223,6 +225,7 @@ struct vhost_scsi_endpoint {
  * @queues: control, event and request queues
  * @nvqs: how many; fixed
  * @number: in names and traces; fixed
+ * @works: send what may take its time; from the first endpoint on
  * @endpoint: set or NULL; dev.mutex
  * @controls: requests of the control queue, while there is an endpoint; its vq->mutex
  * @events: that wait for a buffer; the event queue's vq->mutex, and the next two
@@ -236,6 +239,7 @@ struct vhost_scsi {
 	struct vhost_scsi_vq *queues;
 	unsigned int nvqs;
 	unsigned int number;
+	struct workqueue_struct *works;
 	struct vhost_scsi_endpoint *endpoint;
 	struct vhost_scsi_control *controls;
 	struct list_head events;
