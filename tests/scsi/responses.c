@@ -349,6 +349,8 @@ TEST(parameter_list_in_pieces_ok)
 	unsigned char data[2048];
 	struct scsi_result res;
 
+	/* Where LIO keeps reservations, or a note that there are none. */
+	run_command("mkdir -p /etc/target/pr");
 	for (unsigned int i = 0; i < 4; i++)
 		fill(data + 512 * i, 512, 7);
 	cmd.out = data;

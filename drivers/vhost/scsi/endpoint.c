@@ -11,7 +11,7 @@
 #include "vhost_scsi.h"
 
 LIST_HEAD(vhost_scsi_tpgs);
-DEFINE_MUTEX(vhost_scsi_tpgs_lock);
+DEFINE_MUTEX(vhost_scsi_tpgs_lock); /* vhost_scsi_tpgs */
 
 void vhost_scsi_tpg_get(struct vhost_scsi_tpg *tpg)
 {
