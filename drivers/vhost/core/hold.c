@@ -170,18 +170,29 @@ void vstor_hold_put(struct vstor_vq *svq, int reader)
 }
 EXPORT_SYMBOL_NS_GPL(vstor_hold_put, VHOST_STORAGE);
 
-ssize_t vstor_bio_add_held(struct vstor_vq *svq, struct bio *bio, unsigned long addr, size_t len)
+/* The small page that @addr is in; NULL: of none that is held. */
+static __always_inline struct page *vstor_page_at(struct vstor_vq *svq, unsigned long addr)
 {
 	struct vstor_slot *slot = vstor_slot_at(svq, addr);
-	unsigned long offset = addr & ~PMD_MASK;
-	struct page *page;
-
 	/* It may have been closed meanwhile, but not unpinned: its state is of no interest. */
-	page = slot ? vstor_slot_page(slot) : NULL;
+	struct page *page = slot ? vstor_slot_page(slot) : NULL;
+
+	return page ? page + ((addr & ~PMD_MASK) >> PAGE_SHIFT) : NULL;
+}
+
+struct page *vstor_held_page(struct vstor_vq *svq, unsigned long addr)
+{
+	return vstor_page_at(svq, addr);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_held_page, VHOST_STORAGE);
+
+ssize_t vstor_bio_add_held(struct vstor_vq *svq, struct bio *bio, unsigned long addr, size_t len)
+{
+	struct page *page = vstor_page_at(svq, addr);
+
 	if (!page)
 		return -EFAULT;
-	return bio_add_page(bio, page + (offset >> PAGE_SHIFT), vstor_huge_left(addr, len),
-			    offset_in_page(offset));
+	return bio_add_page(bio, page, vstor_huge_left(addr, len), offset_in_page(addr));
 }
 EXPORT_SYMBOL_NS_GPL(vstor_bio_add_held, VHOST_STORAGE);
 

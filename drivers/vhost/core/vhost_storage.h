@@ -281,13 +281,15 @@ long vstor_dev_ioctl(struct vhost_dev *dev, unsigned int ioctl,
  */
 unsigned int vstor_hold_get(struct vstor_vq *svq, const struct iovec *iov, size_t skip,
 			    size_t len, unsigned int block, int *reader);
-/* The bios have ended. vq->mutex held. */
+/* The bios, or whatever else had them, have ended. vq->mutex held. */
 void vstor_hold_put(struct vstor_vq *svq, int reader);
 /*
  * Adds what is at @addr, for which vstor_hold_get() found held pages, to @bio. Returns
  * how many bytes, 0 when the bio is full, or an error.
  */
 ssize_t vstor_bio_add_held(struct vstor_vq *svq, struct bio *bio, unsigned long addr, size_t len);
+/* The small page of it that @addr is in. */
+struct page *vstor_held_page(struct vstor_vq *svq, unsigned long addr);
 /*
  * While the vqs stand still; process context of the owner, dev->mutex held. Without
  * memory for it nothing is held, and all works.

@@ -88,8 +88,7 @@ static u32 vhost_scsi_bytes_read(const struct vhost_scsi_req *req)
 
 	if (req->command.dir != VHOST_SCSI_IN || !req->data.nents)
 		return 0;
-	if (vhost_scsi_response(req) != VIRTIO_SCSI_S_OK ||
-	    se_cmd->scsi_status == SAM_STAT_CHECK_CONDITION)
+	if (vhost_scsi_response(req) != VIRTIO_SCSI_S_OK || se_cmd->scsi_status != SAM_STAT_GOOD)
 		return 0;
 	if (se_cmd->se_cmd_flags & SCF_UNDERFLOW_BIT)
 		bytes -= min(bytes, se_cmd->residual_count);
@@ -103,7 +102,7 @@ static s64 vhost_scsi_answer(struct vhost_scsi_req *req)
 	u32 bytes = vhost_scsi_bytes_read(req);
 
 	BUILD_BUG_ON(sizeof(resp) != 108);
-	if (bytes && (req->prot.nents || req->data.bounced) &&
+	if (bytes && (req->prot.nents || req->data.pages == VHOST_SCSI_BOUNCED) &&
 	    vhost_scsi_copy_read(req, bytes)) {
 		req->response = VIRTIO_SCSI_S_FAILURE;
 		bytes = 0;

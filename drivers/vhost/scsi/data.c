@@ -3,7 +3,7 @@
  * Guest memory as scatterlists: the target core's backends take no page that is longer
  * than a page, and what is not read or written as blocks they map as if each entry but
  * the first and last were a whole one. So data of reads and writes is pinned where it
- * lies in whole blocks, and all else bounced through pages of our own.
+ * lies in whole blocks (hold.c may have it), and all else bounced through pages of our own.
  *
  * Protection information is always bounced: it is checked, and must hold still for that.
  */
@@ -84,13 +84,20 @@ static int vhost_scsi_alloc_sgl(struct vhost_scsi_req *req, struct vhost_scsi_sg
 static void vhost_scsi_free_sgl(struct vhost_scsi_req *req, struct vhost_scsi_sgl *sgl)
 {
 	bool written = req->command.dir == VHOST_SCSI_IN;
-	struct scatterlist *sg;
+	struct scatterlist *sg = sgl->table, *end = sg + sgl->nents;
 
-	for (sg = sgl->table; sg < sgl->table + sgl->nents; sg++) {
-		if (sgl->bounced)
-			__free_page(sg_page(sg));
-		else
+	switch (sgl->pages) {
+	case VHOST_SCSI_PINNED:
+		for (; sg < end; sg++)
 			unpin_user_page_range_dirty_lock(sg_page(sg), 1, written);
+		break;
+	case VHOST_SCSI_HELD:
+		vstor_hold_put(req->cmd.svq, sgl->reader);
+		break;
+	case VHOST_SCSI_BOUNCED:
+		for (; sg < end; sg++)
+			__free_page(sg_page(sg));
+		break;
 	}
 	if (sgl->table != req->inline_sg)
 		kvfree(sgl->table);
@@ -148,7 +155,7 @@ static int vhost_scsi_bounce(struct vhost_scsi_req *req, struct vhost_scsi_sgl *
 	r = vhost_scsi_alloc_sgl(req, sgl, vhost_scsi_pages(bytes));
 	if (r)
 		return r;
-	sgl->bounced = true;
+	sgl->pages = VHOST_SCSI_BOUNCED;
 	for (; bytes; bytes -= part) {
 		part = min_t(u32, PAGE_SIZE, bytes);
 		page = alloc_page(gfp);
@@ -192,12 +199,42 @@ static int vhost_scsi_map_bounced(struct vhost_scsi_req *req, struct vhost_scsi_
 	return r;
 }
 
-static int vhost_scsi_map_pinned(struct vhost_scsi_req *req, struct vhost_scsi_span span,
-				 unsigned int nents)
+/* From pages that are held. */
+static int vhost_scsi_fill_held(struct vhost_scsi_req *req, struct vhost_scsi_span span)
 {
-	int r = vhost_scsi_alloc_sgl(req, &req->data, nents);
+	struct vhost_scsi_sgl *sgl = &req->data;
+	size_t bytes = req->command.bytes, len;
+	unsigned long addr;
+	struct page *page;
 
-	return r ? r : vhost_scsi_pin(req, span);
+	for (; bytes; bytes -= len) {
+		addr = (unsigned long)span.iov->iov_base + span.skip;
+		len = min(span.iov->iov_len - span.skip, bytes);
+		len = min(len, PAGE_SIZE - offset_in_page(addr));
+		page = vstor_held_page(req->cmd.svq, addr);
+		if (!page)
+			return -EFAULT;
+		sg_set_page(&sgl->table[sgl->nents++], page, len, offset_in_page(addr));
+		vhost_scsi_advance(&span, len);
+	}
+	vstor_count(&req->cmd.svq->stats.held, 1);
+	return 0;
+}
+
+/* The guest's own pages: those that are held, if all are, or pinned ones. */
+static int vhost_scsi_map_guest(struct vhost_scsi_req *req, const struct vhost_scsi_tpg *tpg,
+				struct vhost_scsi_span span, unsigned int nents)
+{
+	struct vhost_scsi_sgl *sgl = &req->data;
+	int r = vhost_scsi_alloc_sgl(req, sgl, nents);
+
+	if (r)
+		return r;
+	if (!vstor_hold_get(req->cmd.svq, span.iov, span.skip, req->command.bytes,
+			    READ_ONCE(tpg->block_mask) + 1, &sgl->reader))
+		return vhost_scsi_pin(req, span);
+	sgl->pages = VHOST_SCSI_HELD;
+	return vhost_scsi_fill_held(req, span);
 }
 
 /* What is to be copied to the guest needs its buffers when vq->iov holds something else. */
@@ -242,7 +279,7 @@ int vhost_scsi_map(struct vhost_scsi_req *req, const struct vhost_scsi_tpg *tpg,
 	if (!r && copies)
 		r = vhost_scsi_map_bounced(req, at, bounce);
 	if (!r && !bounce)
-		r = vhost_scsi_map_pinned(req, data, nents);
+		r = vhost_scsi_map_guest(req, tpg, data, nents);
 	if (r)
 		vhost_scsi_unmap(req);
 	return r;
@@ -271,7 +308,7 @@ int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes)
 		      VHOST_SCSI_RESP_BYTES + pi + bytes);
 	iov_iter_advance(&to, VHOST_SCSI_RESP_BYTES);
 	r = vhost_scsi_copy_sgl(&req->prot, pi, &to);
-	if (!r && req->data.bounced)
+	if (!r && req->data.pages == VHOST_SCSI_BOUNCED)
 		r = vhost_scsi_copy_sgl(&req->data, bytes, &to);
 	return r;
 }

@@ -60,15 +60,29 @@ struct vhost_scsi_reply {
 };
 
 /**
+ * enum vhost_scsi_pages - whose pages a scatterlist has
+ * @VHOST_SCSI_PINNED: the guest's, pinned for the request
+ * @VHOST_SCSI_HELD: the guest's, which stay pinned
+ * @VHOST_SCSI_BOUNCED: ours, of the request alone
+ */
+enum vhost_scsi_pages {
+	VHOST_SCSI_PINNED,
+	VHOST_SCSI_HELD,
+	VHOST_SCSI_BOUNCED,
+};
+
+/**
  * struct vhost_scsi_sgl - pages of a request
  * @table: allocated, the request's own, or NULL
  * @nents: how many entries it has, each in one page
- * @bounced: the pages are ours, not the guest's
+ * @pages: whose they are
+ * @reader: where they are held ones
  */
 struct vhost_scsi_sgl {
 	struct scatterlist *table;
 	unsigned int nents;
-	bool bounced;
+	enum vhost_scsi_pages pages;
+	int reader;
 };
 
 /**

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A driver that wants to do harm to vhost_scsi, where that differs from vhost_blk: rows
+ * 5 to 8, 16, 19, 20, 24, 25 and 28. Chains are the core's, and the other tests'.
+ */
+#include <endian.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/klog.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "load.h"
+#include "scene.h"
+#include "scsi.h"
+#include "tap.h"
+
+#define RESP sizeof(struct virtio_scsi_cmd_resp)
+#define HEADER sizeof(struct virtio_scsi_cmd_req)
+#define QUEUES 2
+#define HOLE 0x7000000000ull
+
+static struct vdev *start(uint64_t features)
+{
+	struct vdev *dev;
+
+	scsi_tpg_new();
+	scsi_lun_add(0, &(struct scsi_lun){ .mb = 16, .pi_type = features ? 1 : 0 });
+	scsi_lun_add(1, &(struct scsi_lun){ .path = nullb_new(&(struct nullb){
+		.attributes = "discard=1" }) });
+	dev = scsi_start(SCSI_WWPN, QUEUES, 128, SCSI_FEATURES | features);
+	vdev_start(dev);
+	return dev;
+}
+
+static void must_serve(struct vdev *dev)
+{
+	struct scsi_cmd cmd = scsi_cmd_read(0, 8);
+	struct scsi_result res;
+
+	for (unsigned int q = 0; q < QUEUES; q++) {
+		/* A unit attention may come first. */
+		for (unsigned int try = 0; try < 3; try++) {
+			res = scsi_cmd_do(scsi_queue(dev, q), &cmd);
+			scsi_check_response(&res, VIRTIO_SCSI_S_OK);
+			if (!res.resp.status)
+				break;
+			scsi_result_free(&res);
+		}
+		check_eq(res.resp.status, 0);
+		scsi_result_free(&res);
+	}
+}
+
+/* Row 7: data in memory that the owner does not have. */
+
+static const struct {
+	const char *name;
+	uint8_t opcode;
+	bool odd;
+} holes[] = {
+	{ "read", 0x28, false }, { "write", 0x2a, false }, { "read_bounced", 0x28, true },
+	{ "write_bounced", 0x2a, true },
+};
+
+TEST_V(unmapped_data_is_a_failure, holes)
+{
+	struct vdev *dev = start(0);
+	struct vq *vq = scsi_queue(dev, 0);
+	bool write = v->opcode == 0x2a;
+	uint64_t at = guest_alloc(&dev->mem, 8192, GUEST_PAGE);
+	uint64_t meta = guest_alloc(&dev->mem, 4096, GUEST_PAGE);
+	struct virtio_scsi_cmd_req *cmd = guest_ptr(&dev->mem, meta, 4096);
+	struct virtio_scsi_cmd_resp *resp = (void *)(cmd + 1);
+	struct seg header = { meta, sizeof(*cmd), false };
+	struct seg answer = { meta + sizeof(*cmd), sizeof(*resp), true };
+	struct seg data = { at + v->odd, 4096, !write };
+	long pins = pages_pinned();
+
+	*cmd = (struct virtio_scsi_cmd_req){ .lun = { 1, 1 }, .cdb = { v->opcode, [8] = 8 } };
+	memset(resp, SCSI_NO_RESPONSE, sizeof(*resp));
+	check_ok(munmap(guest_ptr(&dev->mem, at, 8192), 8192));
+	vq_submit(vq, write ? (struct seg[]){ header, data, answer } :
+			      (struct seg[]){ header, answer, data }, 3, VQ_DIRECT);
+	check_eq(vq_get(vq).len, RESP);
+	check_eq(resp->response, VIRTIO_SCSI_S_FAILURE);
+	check_unpinned(pins, 1000);
+	must_serve(dev);
+}
+
+/* Row 8: totals that no 32 bits hold. */
+TEST(huge_total_rejected)
+{
+	static struct seg segs[1020];
+	struct vdev *dev = scsi_start(scsi_target_new(16), QUEUES, 1024, SCSI_FEATURES);
+	uint64_t meta = guest_alloc(&dev->mem, 4096, GUEST_PAGE);
+	struct virtio_scsi_cmd_req *cmd = guest_ptr(&dev->mem, meta, 4096);
+	struct virtio_scsi_cmd_resp *resp = (void *)(cmd + 1);
+	void *p = mmap(NULL, 4ul << 30, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	check(p != MAP_FAILED, "mmap: %m");
+	guest_add_at(&dev->mem, HOLE, 4ul << 30, p);
+	vdev_start(dev);
+	*cmd = (struct virtio_scsi_cmd_req){ .lun = { 1, 1 }, .cdb = { 0x28, [8] = 8 } };
+	memset(resp, SCSI_NO_RESPONSE, sizeof(*resp));
+	segs[0] = (struct seg){ meta, sizeof(*cmd), false };
+	segs[1] = (struct seg){ meta + sizeof(*cmd), sizeof(*resp), true };
+	for (unsigned int i = 2; i < ARRAY_SIZE(segs); i++)
+		segs[i] = (struct seg){ HOLE, 0xfffff000, true };
+	vq_submit(scsi_queue(dev, 0), segs, ARRAY_SIZE(segs), VQ_DIRECT);
+	check_eq(vq_get(scsi_queue(dev, 0)).len, RESP);
+	check_eq(resp->response, VIRTIO_SCSI_S_OK);
+	check_eq(resp->status, 2);
+	must_serve(dev);
+}
+
+/* Row 28: what a guest does wrong is not written to the log each time. */
+TEST_LIMIT(bad_requests_do_not_flood_the_log, 60)
+{
+	static const uint8_t luns[][8] = { { 0 }, { 1, 9 }, { 1, 1, 0x40, 77 }, { 1, 1, 0x80 } };
+	struct vdev *dev = start(0);
+	int before = check_ok(klogctl(9, NULL, 0));
+	struct scsi_cmd cmd = { .in_len = 512, .cdb = { 0x28, [8] = 1 } };
+
+	for (unsigned int i = 0; i < 4000; i++) {
+		struct scsi_result res;
+
+		cmd.lun = luns[i % ARRAY_SIZE(luns)];
+		res = scsi_cmd_do(scsi_queue(dev, i & 1), &cmd);
+		check(res.resp.response || res.resp.status, "a bad request was good");
+		scsi_result_free(&res);
+	}
+	check(klogctl(9, NULL, 0) - before < 16384, "the log has %d bytes more",
+	      klogctl(9, NULL, 0) - before);
+}
+
+/* Rows 5, 6, 19, 20, 24, 25: requests of all sorts, mostly good, for a time. */
+
+struct fuzz {
+	struct vdev *dev;
+	uint64_t random;
+	unsigned long sent, answered, broken;
+};
+
+static uint32_t pick(struct fuzz *f, uint32_t n)
+{
+	return prng(&f->random) % n;
+}
+
+static const uint8_t opcodes[] = {
+	0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x16, 0x17, 0x1a, 0x1b, 0x1d, 0x1e, 0x25, 0x28, 0x2a,
+	0x2e, 0x2f, 0x34, 0x35, 0x41, 0x42, 0x4d, 0x53, 0x55, 0x56, 0x57, 0x5a, 0x5e, 0x5f, 0x7f,
+	0x83, 0x84, 0x88, 0x89, 0x8a, 0x8c, 0x8e, 0x8f, 0x91, 0x93, 0x9e, 0xa0, 0xa3, 0xa4, 0xa8,
+	0xaa, 0xc0, 0xff,
+};
+
+static void random_cdb(struct fuzz *f, uint8_t *cdb)
+{
+	memset(cdb, 0, VIRTIO_SCSI_CDB_SIZE);
+	cdb[0] = opcodes[pick(f, ARRAY_SIZE(opcodes))];
+	/* Few blocks, or bytes, near the start; and now and then anything. */
+	cdb[4] = cdb[8] = cdb[13] = pick(f, 32);
+	cdb[5] = pick(f, 256);
+	if (!pick(f, 4))
+		cdb[1] = prng(&f->random);
+	if (!pick(f, 4))
+		for (unsigned int i = 0; i < 3; i++)
+			cdb[1 + pick(f, 31)] = prng(&f->random);
+	if (cdb[0] == 0x7f)
+		cdb[9] = pick(f, 16), cdb[7] = pick(f, 40);
+}
+
+static void random_layout(struct fuzz *f, struct blk_layout *l)
+{
+	static const uint32_t every[] = { 0, 0, 512, 4096, 64, 1000 };
+
+	*l = (struct blk_layout){
+		.name = "random", .out_every = every[pick(f, ARRAY_SIZE(every))],
+		.in_every = every[pick(f, ARRAY_SIZE(every))],
+		.offset = pick(f, 4) ? 0 : pick(f, 4096), .packed = !pick(f, 4),
+	};
+	if (pick(f, 2))
+		l->out[0] = HEADER, l->in[0] = RESP;
+	/* Not where there are more pieces than the ring has descriptors. */
+	if (!(l->out_every % 4096) && !(l->in_every % 4096) && pick(f, 2))
+		l->direct = VQ_DIRECT;
+}
+
+static struct blk_req random_command(struct fuzz *f, struct vq *vq)
+{
+	static unsigned char data[65536];
+	uint8_t lun[8] = { 1, 1, pick(f, 2) ? 0x40 : 0, pick(f, 3) };
+	struct scsi_cmd cmd = { .lun = lun, .tag = pick(f, 8), .task_attr = pick(f, 5) };
+	uint32_t len = pick(f, 4) ? pick(f, 17) * 512 : pick(f, 20000);
+	struct blk_layout layout;
+
+	random_cdb(f, cmd.cdb);
+	random_layout(f, &layout);
+	cmd.layout = &layout;
+	switch (pick(f, 8)) {
+	case 0:
+		cmd.out = data, cmd.out_len = len, cmd.in_len = len;
+		break;
+	case 1:
+		break;
+	default:
+		if (pick(f, 2))
+			cmd.out = data, cmd.out_len = len;
+		else
+			cmd.in_len = len;
+	}
+	if (vq->dev->features & BIT(VIRTIO_SCSI_F_T10_PI) && pick(f, 2)) {
+		cmd.pi_out = cmd.out_len / 520 * 8;
+		cmd.pi_in = cmd.in_len / 520 * 8;
+		if (!pick(f, 8))
+			cmd.pi_in = prng(&f->random);
+	}
+	if (!pick(f, 16))
+		lun[pick(f, 8)] = prng(&f->random);
+	if (!pick(f, 32))
+		cmd.header_cut = pick(f, HEADER);
+	return scsi_cmd_add(vq, &cmd).io;
+}
+
+static struct blk_req random_control(struct fuzz *f, struct vq *vq)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = {
+		.type = htole32(pick(f, 4)), .subtype = htole32(pick(f, 9)),
+		.lun = { 1, 1, 0x40, pick(f, 3) }, .tag = htole64(pick(f, 8)),
+	};
+	const struct blk_layout l = { "", .out_every = pick(f, 30), .in_every = pick(f, 3),
+				      .direct = VQ_DIRECT };
+
+	return req_add(vq, &tmf, pick(f, 8) ? sizeof(tmf) : pick(f, sizeof(tmf)), "\xee\xee\xee\xee\xee",
+		       1 + pick(f, 5), &l);
+}
+
+/* Waits for what is out on the queue; false: it broke. */
+static bool take_all(struct fuzz *f, struct vq *vq, struct blk_req *reqs, unsigned int n)
+{
+	uint64_t end = now_ms() + patience(20000);
+	unsigned int left = n, i;
+	struct used u;
+
+	while (left) {
+		if (vq_pop(vq, &u)) {
+			for (i = 0; i < n; i++)
+				if (reqs[i].head == u.head && !reqs[i].done)
+					break;
+			check(i < n, "nobody sent the request that came back");
+			req_finish(&reqs[i], u);
+			f->answered++;
+			left--;
+			continue;
+		}
+		if (event_wait(vq->err, 0))
+			return false;
+		check(now_ms() < end, "queue %u: %u requests are not answered", vq->index, left);
+		sleep_ms(1);
+	}
+	return true;
+}
+
+static void restart(struct fuzz *f)
+{
+	vdev_stop(f->dev);
+	for (unsigned int i = 0; i < f->dev->nvqs; i++) {
+		vq_reset(f->dev->vqs[i]);
+		vq_setup(f->dev->vqs[i]);
+	}
+	check(!f->dev->ops->attach(f->dev), "attach: %m");
+}
+
+#define BATCH 6
+
+static void round_of(struct fuzz *f)
+{
+	struct vq *vqs[] = { scsi_queue(f->dev, 0), scsi_queue(f->dev, 1), f->dev->vqs[0] };
+	struct blk_req reqs[ARRAY_SIZE(vqs)][BATCH];
+	uint64_t mark = guest_mark(&f->dev->mem);
+	unsigned int n[ARRAY_SIZE(vqs)];
+	bool good = true;
+
+	for (unsigned int q = 0; q < ARRAY_SIZE(vqs); q++) {
+		n[q] = pick(f, q == 2 ? 3 : BATCH + 1);
+		for (unsigned int i = 0; i < n[q]; i++)
+			reqs[q][i] = q == 2 ? random_control(f, vqs[q]) : random_command(f, vqs[q]);
+		f->sent += n[q];
+		blk_send(vqs[q]);
+	}
+	if (!pick(f, 20)) {
+		vdev_stop(f->dev);
+		check(!f->dev->ops->attach(f->dev), "attach: %m");
+	}
+	for (unsigned int q = 0; q < ARRAY_SIZE(vqs); q++) {
+		good &= take_all(f, vqs[q], reqs[q], n[q]);
+		for (unsigned int i = 0; i < n[q]; i++)
+			blk_free(&reqs[q][i]);
+	}
+	f->broken += !good;
+	/* Tables stay with their heads until the rings begin anew. */
+	restart(f);
+	guest_release(&f->dev->mem, mark);
+}
+
+static const struct {
+	const char *name;
+	uint64_t features;
+} fuzzes[] = { { "plain", 0 }, { "t10_pi", BIT(VIRTIO_SCSI_F_T10_PI) } };
+
+TEST_V_LIMIT(random_requests, fuzzes, 90)
+{
+	struct fuzz f = { .dev = start(v->features), .random = now_ms() };
+	uint64_t end = now_ms() + 20000;
+	long pins = pages_pinned();
+
+	diag("seed %llu", (unsigned long long)f.random);
+	while (now_ms() < end)
+		round_of(&f);
+	diag("%lu requests, %lu answers, %lu rounds with a queue that stopped", f.sent, f.answered,
+	     f.broken);
+	check(f.answered > 500, "only %lu answers", f.answered);
+	check_unpinned(pins, 1000);
+	must_serve(f.dev);
+}
+
+/* Row 5: a second thread changes header, table and response while the device looks. */
+
+struct flipper {
+	unsigned char *at;
+	size_t len;
+	atomic_bool stop;
+};
+
+static void *flip(void *arg)
+{
+	struct flipper *f = arg;
+	uint64_t random = 7;
+
+	while (!atomic_load(&f->stop)) {
+		size_t i = prng(&random) % f->len;
+		unsigned char old = f->at[i];
+
+		*(volatile unsigned char *)&f->at[i] ^= 1 << prng(&random) % 8;
+		*(volatile unsigned char *)&f->at[i] = old;
+	}
+	return NULL;
+}
+
+TEST_LIMIT(headers_change_while_they_are_read, 60)
+{
+	struct vdev *dev = start(BIT(VIRTIO_SCSI_F_T10_PI));
+	struct vq *vq = scsi_queue(dev, 0);
+	uint64_t meta = guest_alloc(&dev->mem, 4096, GUEST_PAGE), data;
+	struct virtio_scsi_cmd_req_pi *cmd = guest_ptr(&dev->mem, meta, 4096);
+	struct flipper f = { .at = (void *)cmd, .len = sizeof(*cmd) };
+	uint64_t end = now_ms() + 10000;
+	unsigned long n = 0;
+	pthread_t thread;
+
+	data = guest_alloc(&dev->mem, 8192, GUEST_PAGE);
+	*cmd = (struct virtio_scsi_cmd_req_pi){ .lun = { 1, 1 }, .pi_bytesin = htole32(64),
+						.cdb = { 0x28, 1 << 5, [8] = 8 } };
+	check(!pthread_create(&thread, NULL, flip, &f), "no thread");
+	for (; now_ms() < end; n++) {
+		vq_submit(vq, (struct seg[]){ { meta, sizeof(*cmd), false },
+					      { meta + 1024, RESP, true }, { data, 4160, true } },
+			  3, VQ_DIRECT);
+		vq_get(vq);
+	}
+	atomic_store(&f.stop, true);
+	pthread_join(thread, NULL);
+	diag("%lu requests", n);
+	must_serve(dev);
+}
