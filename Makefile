@@ -29,7 +29,7 @@ help: ## show this
 	@echo '  QUICK=1     with bench: a few figures, in minutes'
 	@echo '  V=1         show the commands'
 
-modules: ## build vhost_storage.ko and vhost_blk.ko for KDIR
+modules: ## build vhost_storage.ko, vhost_blk.ko and vhost_scsi.ko for KDIR
 	$(Q)scripts/private-vhost-h $(KDIR) $(private)
 	$(Q)scripts/check-vhost-abi $(KDIR) $(private)
 	$(Q)mkdir -p $(tree)
