@@ -23,10 +23,11 @@ int vstor_log_save_many(struct vstor_cmd *cmd, unsigned int n)
 	cmd->log = kmemdup(log, n * sizeof(*log), GFP_KERNEL_ACCOUNT);
 	if (cmd->log)
 		return 0;
-	/* Where the status is, or a part of the response: it tells of the failure. */
-	cmd->few[0] = log[n - 1];
+	/* Where a status is, or a response begins: that may tell of the failure. */
+	memcpy(cmd->few, log, VSTOR_LOG_FIRST * sizeof(*log));
+	cmd->few[VSTOR_LOG_FIRST] = log[n - 1];
 	cmd->log = cmd->few;
-	cmd->nlog = 1;
+	cmd->nlog = VSTOR_LOG_FEW;
 	return -ENOMEM;
 }
 

@@ -8,10 +8,7 @@
 
 int vstor_log_save_many(struct vstor_cmd *cmd, unsigned int n);
 
-/*
- * Remembers the writable buffers of the chain that was taken last. -ENOMEM: only of the
- * last one, and nothing may be written into the others.
- */
+/* Remembers the writable buffers of the chain that was taken last; as vstor_cmd_init(). */
 static __always_inline int vstor_log_save(struct vstor_cmd *cmd)
 {
 	const struct vhost_log *log = cmd->svq->vq.log;

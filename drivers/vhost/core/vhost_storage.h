@@ -64,6 +64,8 @@ struct vstor_stats {
 
 /* Writable descriptors for which a command allocates nothing: 8 of data, and a status. */
 #define VSTOR_LOG_FEW		9
+/* Of more, where there is no memory to remember them, the first so many, and the last. */
+#define VSTOR_LOG_FIRST		(VSTOR_LOG_FEW - 1)
 
 /**
  * struct vstor_cmd - what the core knows of a command; its module embeds it
@@ -206,7 +208,8 @@ void vstor_vq_poke(struct vstor_vq *svq);
 void vstor_vq_break(struct vstor_vq *svq, const char *why);
 /*
  * ->take() has a command: it is in flight from here. -ENOMEM: so it is, but nothing may be
- * written but its last writable byte: an error. vq->mutex held.
+ * written but its last byte, or into the first VSTOR_LOG_FIRST writable entries of
+ * vq->iov: an error. vq->mutex held.
  */
 int vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head);
 /* It could not be taken after all, and never was in flight. vq->mutex held. */

@@ -33,9 +33,14 @@ int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, siz
 int vhost_scsi_reply_now(struct vhost_scsi_reply *reply, const struct iovec *iov,
 			 const void *answer, size_t bytes)
 {
+	/* All that vstor_cmd_init() grants when it has no memory. */
+	unsigned int segs = min(reply->segs, VSTOR_LOG_FIRST);
 	struct iov_iter to;
 
-	iov_iter_init(&to, ITER_DEST, iov, reply->segs, min_t(size_t, bytes, reply->room));
+	reply->room = min_t(size_t, reply->room, iov_length(iov, segs));
+	iov_iter_init(&to, ITER_DEST, iov, segs, min_t(size_t, bytes, reply->room));
+	vhost_scsi_reply_free(reply);
+	reply->at = NULL;
 	return copy_to_iter(answer, iov_iter_count(&to), &to) ? 0 : -EFAULT;
 }
 

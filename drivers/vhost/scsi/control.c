@@ -301,11 +301,12 @@ static ssize_t vhost_scsi_control_take(struct vstor_vq *svq, u16 head, unsigned 
 	/* Nowhere to put a response: there is no answer to give. */
 	if (!in_len)
 		return -EPROTO;
-	vstor_cmd_init(&control->cmd, svq, head);
+	r = vstor_cmd_init(&control->cmd, svq, head);
 	control->busy = true;
 	atomic_set(&control->left, 1);
-	r = vhost_scsi_reply_init(&control->reply, iov, in,
-				  min(in_len, sizeof(struct virtio_scsi_ctrl_an_resp)));
+	if (vhost_scsi_reply_init(&control->reply, iov, in,
+				  min(in_len, sizeof(struct virtio_scsi_ctrl_an_resp))))
+		r = -ENOMEM;
 	if (!r)
 		r = vhost_scsi_control_decode(control, out);
 	else

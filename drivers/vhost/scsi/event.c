@@ -53,16 +53,22 @@ static ssize_t vhost_scsi_event_take(struct vstor_vq *svq, u16 head, unsigned in
 	struct vhost_virtqueue *vq = &svq->vq;
 	size_t bytes = sizeof(event->event);
 	struct iov_iter to;
+	int r;
 
 	if (iov_length(vq->iov + out, in) < bytes)
 		return -EPROTO;
 	if (scsi->events_missed)
 		event->event.event |= cpu_to_vhost32(vq, VIRTIO_SCSI_T_EVENTS_MISSED);
 	iov_iter_init(&to, ITER_DEST, vq->iov + out, in, bytes);
-	if (copy_to_iter(&event->event, bytes, &to) != bytes)
-		return -EFAULT;
+	/* In very many pieces, and no memory: the buffer's turn comes with the next event. */
+	r = vstor_cmd_init(&event->cmd, svq, head) ? -EAGAIN : 0;
+	if (!r && copy_to_iter(&event->event, bytes, &to) != bytes)
+		r = -EFAULT;
+	if (r) {
+		vstor_cmd_undo(&event->cmd);
+		return r;
+	}
 	vhost_scsi_take_event(scsi, event);
-	vstor_cmd_init(&event->cmd, svq, head);
 	vstor_cmd_done(&event->cmd);
 	return 0;
 }
@@ -70,9 +76,13 @@ static ssize_t vhost_scsi_event_take(struct vstor_vq *svq, u16 head, unsigned in
 static s64 vhost_scsi_event_finish(struct vstor_cmd *cmd, bool discard)
 {
 	struct vhost_scsi_event *event = container_of(cmd, struct vhost_scsi_event, cmd);
+	struct vhost_scsi *scsi = to_vhost_scsi_vq(cmd->svq)->scsi;
 
-	if (event != &to_vhost_scsi_vq(cmd->svq)->scsi->missed)
-		kfree(event);
+	/* The core still looks at this one. */
+	if (event != &scsi->missed) {
+		kfree(scsi->told);
+		scsi->told = event;
+	}
 	return sizeof(event->event);
 }
 
@@ -137,6 +147,8 @@ void vhost_scsi_drop_events(struct vhost_scsi *scsi)
 		kfree(event);
 	INIT_LIST_HEAD(&scsi->events);
 	scsi->nevents = 0;
+	kfree(scsi->told);
+	scsi->told = NULL;
 	mutex_unlock(&vq->mutex);
 }
 

@@ -70,12 +70,11 @@ static int vhost_scsi_load_header(struct vhost_virtqueue *vq, unsigned int out, 
 }
 
 /* Takes a free request for the chain; vhost_scsi_ready() saw that there is one. */
-static struct vhost_scsi_req *vhost_scsi_get_req(struct vhost_scsi_vq *sq, u16 head)
+static struct vhost_scsi_req *vhost_scsi_get_req(struct vhost_scsi_vq *sq)
 {
 	struct vhost_scsi_req *req = sq->free;
 
 	sq->free = req->next_free;
-	vstor_cmd_init(&req->cmd, &sq->svq, head);
 	req->response = VIRTIO_SCSI_S_OK;
 	req->cancelled = 0;
 	req->aborted = false;
@@ -222,10 +221,12 @@ static ssize_t vhost_scsi_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	/* Nowhere to put a response: there is no answer to give. */
 	if (in_len < VHOST_SCSI_RESP_MIN)
 		return -EPROTO;
-	req = vhost_scsi_get_req(sq, head);
+	req = vhost_scsi_get_req(sq);
+	r = vstor_cmd_init(&req->cmd, svq, head);
 	/* Where data follows, vhost_scsi_map() saves the rest if it needs it. */
-	r = vhost_scsi_reply_init(&req->reply, iov + out, in,
-				  min(in_len, VHOST_SCSI_RESP_BYTES));
+	if (vhost_scsi_reply_init(&req->reply, iov + out, in,
+				  min(in_len, VHOST_SCSI_RESP_BYTES)))
+		r = -ENOMEM;
 	if (!r)
 		r = vhost_scsi_decode(req, out, in, in_len);
 	else

@@ -24,7 +24,8 @@
 #define VHOST_SCSI_FEATURES						\
 	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_ANY_LAYOUT) |	\
 	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
-	 BIT_ULL(VIRTIO_SCSI_F_HOTPLUG) | BIT_ULL(VIRTIO_SCSI_F_T10_PI))
+	 BIT_ULL(VIRTIO_SCSI_F_HOTPLUG) | BIT_ULL(VIRTIO_SCSI_F_T10_PI) | \
+	 BIT_ULL(VHOST_F_LOG_ALL))
 
 /* VIRTIO 5.6.2: what the first queues are for. */
 #define VHOST_SCSI_CONTROL_VQ	0
@@ -242,8 +243,9 @@ struct vhost_scsi_endpoint {
  * @works: send what may take its time; from the first endpoint on
  * @endpoint: set or NULL; dev.mutex
  * @controls: requests of the control queue, while there is an endpoint; its vq->mutex
- * @events: that wait for a buffer; the event queue's vq->mutex, and the next two
+ * @events: that wait for a buffer; the event queue's vq->mutex, and the next three
  * @nevents: how many
+ * @told: the last one that was told
  * @events_missed: there were more
  * @missed: tells that, where there is no event that could
  */
@@ -258,6 +260,7 @@ struct vhost_scsi {
 	struct vhost_scsi_control *controls;
 	struct list_head events;
 	unsigned int nevents;
+	struct vhost_scsi_event *told;
 	bool events_missed;
 	struct vhost_scsi_event missed;
 };
