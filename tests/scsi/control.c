@@ -232,6 +232,29 @@ TEST_V(commands_end_before_the_answer, slow)
 	check(pages_pinned() <= pins, "pages stay pinned");
 }
 
+/* Commands that nobody kicked for are there as well. */
+TEST(commands_in_the_ring_are_taken_first)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, 0, 0);
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+	static unsigned char data[4096];
+
+	for (unsigned int i = 0; i < REQUESTS; i++) {
+		struct scsi_cmd cmd = scsi_cmd_write(i * 8, 8, data);
+
+		res[i] = scsi_cmd_add(scsi_queue(dev, i & 1), &cmd);
+	}
+	vq_publish(scsi_queue(dev, 0));
+	vq_publish(scsi_queue(dev, 1));
+	must_answer(dev, &tmf, COMPLETE);
+	collect(dev, res);
+	for (unsigned int i = 0; i < REQUESTS; i++) {
+		check(res[i].io.done, "the command %u has not ended", i);
+		scsi_check_response(&res[i], VIRTIO_SCSI_S_ABORTED);
+	}
+}
+
 /* Of another LUN, or of another name, it is about none. */
 TEST(other_commands_are_left_alone)
 {

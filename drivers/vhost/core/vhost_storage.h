@@ -202,6 +202,11 @@ void vstor_vq_init(struct vstor_vq *svq, const struct vstor_ops *ops,
 		   unsigned int number, unsigned int index);
 /* Starts on a ring that is set up, with private_data set. vq->mutex held. */
 int vstor_vq_start(struct vstor_vq *svq);
+/*
+ * Takes what is in the ring now, and finishes what is done. In the owner's mm, vq->mutex
+ * held.
+ */
+void vstor_vq_look(struct vstor_vq *svq);
 /* Looks at the ring as if the guest had kicked. Any context. */
 void vstor_vq_poke(struct vstor_vq *svq);
 /* No more intake; the error eventfd fires. vq->mutex held. */

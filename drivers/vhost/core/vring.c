@@ -155,19 +155,26 @@ static bool vstor_vq_poll(struct vstor_vq *svq)
 	return vhost_enable_notify(vq->dev, vq);
 }
 
+void vstor_vq_look(struct vstor_vq *svq)
+{
+	lockdep_assert_held(&svq->vq.mutex);
+
+	if (!vstor_vq_runs(svq))
+		return;
+	vstor_count(&svq->stats.kicks, 1);
+	/* Again, but behind what else the worker has to do. */
+	if (vstor_vq_serve(svq) && vstor_vq_poll(svq))
+		vstor_vq_poke(svq);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_vq_look, VHOST_STORAGE);
+
 static void vstor_vq_kick(struct vhost_work *work)
 {
 	struct vhost_virtqueue *vq =
 		container_of(work, struct vhost_virtqueue, poll.work);
-	struct vstor_vq *svq = to_vstor_vq(vq);
 
 	mutex_lock(&vq->mutex);
-	if (vstor_vq_runs(svq)) {
-		vstor_count(&svq->stats.kicks, 1);
-		/* Again, but behind what else the worker has to do. */
-		if (vstor_vq_serve(svq) && vstor_vq_poll(svq))
-			vstor_vq_poke(svq);
-	}
+	vstor_vq_look(to_vstor_vq(vq));
 	mutex_unlock(&vq->mutex);
 }
 

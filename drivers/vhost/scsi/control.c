@@ -115,6 +115,8 @@ static unsigned int vhost_scsi_scan(struct vhost_scsi_control *control,
 		if (!vhost_vq_get_backend(vq))
 			continue;
 		mutex_lock_nested(&vq->mutex, SINGLE_DEPTH_NESTING);
+		/* What was sent before, and its own worker has not come to yet. */
+		vstor_vq_look(&scsi->queues[i].svq);
 		n += vhost_scsi_scan_queue(&scsi->queues[i], scan, control);
 		mutex_unlock(&vq->mutex);
 	}
