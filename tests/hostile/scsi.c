@@ -82,6 +82,8 @@ TEST_V(unmapped_data_is_a_failure, holes)
 
 	*cmd = (struct virtio_scsi_cmd_req){ .lun = { 1, 1 }, .cdb = { v->opcode, [8] = 8 } };
 	memset(resp, SCSI_NO_RESPONSE, sizeof(*resp));
+	/* No unit attention is to come first. */
+	must_serve(dev);
 	check_ok(munmap(guest_ptr(&dev->mem, at, 8192), 8192));
 	vq_submit(vq, write ? (struct seg[]){ header, data, answer } :
 			      (struct seg[]){ header, answer, data }, 3, VQ_DIRECT);

@@ -237,6 +237,21 @@ TEST(less_than_the_blocks_have_rejected)
 	scsi_check_sense(&res, 5, 0x24, 0);
 }
 
+static const struct {
+	const char *name;
+	uint8_t opcode;
+} of_nothing[] = { { "read", 0x88 }, { "write", 0x8a } };
+
+/* LIO oopses over it, also under the in-tree module. */
+TEST_V(no_blocks_ok, of_nothing)
+{
+	struct scsi_cmd cmd = { .cdb = { v->opcode, 1 << 5 } };
+	struct vq *vq = start(1);
+
+	must(vq, &cmd, 0, 0);
+	both_ways(vq, 1, NULL);
+}
+
 /* A driver that did not accept the feature has headers without the lengths. */
 TEST(without_the_feature_ok)
 {

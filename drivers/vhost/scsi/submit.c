@@ -56,6 +56,9 @@ static void vhost_scsi_send(struct vhost_scsi_req *req)
 		transport_generic_request_failure(se_cmd, TCM_INVALID_CDB_FIELD);
 		return;
 	}
+	/* Of no blocks: the target core would make a table without entries, and oops. */
+	if (!se_cmd->prot_length)
+		se_cmd->prot_op = TARGET_PROT_NORMAL;
 	target_submit(se_cmd);
 }
 
