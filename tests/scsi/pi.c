@@ -242,7 +242,7 @@ static const struct {
 	uint8_t opcode;
 } of_nothing[] = { { "read", 0x88 }, { "write", 0x8a } };
 
-/* LIO oopses over it, also under the in-tree module. */
+/* LIO would oops over it: it must not get there. */
 TEST_V(no_blocks_ok, of_nothing)
 {
 	struct scsi_cmd cmd = { .cdb = { v->opcode, 1 << 5 } };
