@@ -102,15 +102,23 @@ static void put_number(const char *dir, const char *name, unsigned int value)
 	put_attribute(dir, name, text);
 }
 
-/* Returns the folder of the backstore. */
-static const char *store_new(unsigned int lun, const struct scsi_lun *setup)
+/* The folder of the backstore that was made for a LUN; made of a RAM disk, or a device. */
+static const char *store_of(unsigned int lun, bool device)
 {
 	static char store[200];
+
+	snprintf(store, sizeof(store), LIO "/core/%s_" HBA "/vst%u", device ? "iblock" : "rd_mcp",
+		 lun);
+	return store;
+}
+
+static const char *store_new(unsigned int lun, const struct scsi_lun *setup)
+{
+	const char *store = store_of(lun, setup->path);
 	char hba[100], control[300];
 
 	snprintf(hba, sizeof(hba), LIO "/core/%s_" HBA, setup->path ? "iblock" : "rd_mcp");
 	make_hba(hba);
-	snprintf(store, sizeof(store), "%s/vst%u", hba, lun);
 	make(store);
 	if (setup->path)
 		snprintf(control, sizeof(control), "udev_path=%s", setup->path);
@@ -129,19 +137,31 @@ static const char *lun_dir(unsigned int lun)
 	return dir;
 }
 
+static void link_lun(unsigned int lun, const char *store)
+{
+	char link[220];
+
+	make(lun_dir(lun));
+	snprintf(link, sizeof(link), "%s/vst", lun_dir(lun));
+	check(!symlink(store, link), "linking the LUN: %m");
+}
+
 void scsi_lun_add(unsigned int lun, const struct scsi_lun *setup)
 {
 	const char *store = store_new(lun, setup);
-	char attrib[220], link[220];
+	char attrib[220];
 
 	snprintf(attrib, sizeof(attrib), "%s/attrib", store);
 	if (setup->block_size)
 		put_number(attrib, "block_size", setup->block_size);
 	if (setup->pi_type)
 		put_number(attrib, "pi_prot_type", setup->pi_type);
-	make(lun_dir(lun));
-	snprintf(link, sizeof(link), "%s/vst", lun_dir(lun));
-	check(!symlink(store, link), "linking the LUN: %m");
+	link_lun(lun, store);
+}
+
+void scsi_lun_add_same(unsigned int lun, unsigned int as)
+{
+	link_lun(lun, store_of(as, false));
 }
 
 void scsi_lun_remove(unsigned int lun)
@@ -169,11 +189,10 @@ const char *scsi_target_new(unsigned int mb)
 static const char sweep_all[] =
 	"cd " LIO " || exit; "
 	"for try in $(seq 200); do "
-	"  for lun in vhost/*/tpgt_*/lun/lun_*; do rm -f $lun/vst; rmdir $lun; done; "
+	"  rm -f vhost/*/tpgt_*/lun/lun_*/vst; rmdir vhost/*/tpgt_*/lun/lun_*; "
 	"  for tpg in vhost/*/tpgt_*; do echo NULL >$tpg/nexus; rmdir $tpg ${tpg%/*}; done; "
 	"  [ ! -d vhost ] || rmdir vhost; "
-	"  for store in core/*_" HBA "/vst*; do rmdir $store; done; "
-	"  rmdir core/*_" HBA "; "
+	"  rmdir core/*_" HBA "/vst*; rmdir core/*_" HBA "; "
 	"  [ -d vhost ] || ls -d core/*_" HBA " || exit 0; "
 	"  sleep 0.05; "
 	"done >/dev/null 2>&1; exit 1";

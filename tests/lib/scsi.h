@@ -41,6 +41,8 @@ struct scsi_lun {
 /* All of it goes when the test has ended. */
 void scsi_tpg_new(void);
 void scsi_lun_add(unsigned int lun, const struct scsi_lun *setup);
+/* The RAM disk of another LUN once more: making one takes its time. */
+void scsi_lun_add_same(unsigned int lun, unsigned int as);
 void scsi_lun_remove(unsigned int lun);
 /* The above, with one LUN 0; returns the name. */
 const char *scsi_target_with(const struct scsi_lun *setup);

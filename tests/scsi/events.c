@@ -118,10 +118,10 @@ TEST_LIMIT(too_many_events_are_missed, 120)
 	uint32_t missed;
 
 	for (unsigned int i = 1; i <= KEPT; i++)
-		add(i);
+		scsi_lun_add_same(i, 0);
 	check_ok(ioctl(dev->fd, VHOST_SCSI_GET_EVENTS_MISSED, &missed));
 	check_eq(missed, 0);
-	add(KEPT + 1);
+	scsi_lun_add_same(KEPT + 1, 0);
 	check_ok(ioctl(dev->fd, VHOST_SCSI_GET_EVENTS_MISSED, &missed));
 	check_eq(missed, 1);
 	req = give(dev, EVENT);

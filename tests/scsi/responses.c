@@ -304,6 +304,7 @@ TEST(well_known_lun_knows_nothing_else)
 	must_sense(start_16(), &cmd, 5, 0x25, 0);
 }
 
+/* Of eight disks, each LUN with a block of its own: neighbours have different ones. */
 TEST_LIMIT(all_of_256_luns_serve, 120)
 {
 	unsigned char data[512], *other = calloc(1, 512);
@@ -313,8 +314,10 @@ TEST_LIMIT(all_of_256_luns_serve, 120)
 	struct vq *vq;
 
 	scsi_tpg_new();
-	for (unsigned int i = 0; i < 256; i++)
+	for (unsigned int i = 0; i < 8; i++)
 		scsi_lun_add(i, &(struct scsi_lun){ .mb = 1 });
+	for (unsigned int i = 8; i < 256; i++)
+		scsi_lun_add_same(i, (i + i / 8) % 8);
 	vq = start(SCSI_WWPN);
 	for (unsigned int i = 0; i < 256; i++) {
 		fill(data, sizeof(data), i);
@@ -323,14 +326,14 @@ TEST_LIMIT(all_of_256_luns_serve, 120)
 		cmd = (struct scsi_cmd){ .cdb = { 0 }, .lun = lun };
 		res = scsi_cmd_do(vq, &cmd);
 		scsi_result_free(&res);
-		cmd = scsi_cmd_write(9, 1, data);
+		cmd = scsi_cmd_write(i, 1, data);
 		cmd.lun = lun;
 		must_sense(vq, &cmd, 0, 0, 0);
 	}
 	for (unsigned int i = 0; i < 256; i++) {
 		fill(other, sizeof(data), i);
 		lun[3] = i;
-		cmd = scsi_cmd_read(9, 1);
+		cmd = scsi_cmd_read(i, 1);
 		cmd.lun = lun;
 		res = scsi_cmd_do(vq, &cmd);
 		check_same(res.data, other, 512, "a LUN");
