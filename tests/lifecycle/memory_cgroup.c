@@ -23,7 +23,7 @@
 /* See the table of costs in Documentation/architecture.md. */
 #define DEVICE_BYTES (64 * 32 * KIB)
 #define OWNER_BYTES (20 * KIB)
-#define RING_BYTES (664 * KIB)
+#define RING_BYTES (672 * KIB)
 /* As one piece of memory; where there is none so large, of many. */
 #define RING_ROUNDED (1024 * KIB)
 #define UNSURE_BYTES MIB
