@@ -145,6 +145,20 @@ TEST(what_reads_and_writes_has_a_way)
 	check_eq(n, 10);
 }
 
+/* What is sent at once moves blocks, or only tells something. */
+TEST(what_is_quick_is_known)
+{
+	static const u8 tell[] = { 0x00, 0x03, 0x12, 0x1a, 0x25, 0x5a, 0x9e, 0xa0 };
+	u8 cdb[32] = { 0 };
+	bool expected;
+
+	for (unsigned int op = 0; op < 256; op++) {
+		cdb[0] = op;
+		expected = vhost_scsi_cdb_is_rw(cdb) || memchr(tell, op, sizeof(tell));
+		check(vhost_scsi_cdb_is_quick(cdb) == expected, "operation 0x%02x", op);
+	}
+}
+
 TEST(sense_has_a_fixed_format)
 {
 	const struct vhost_scsi_verdict verdict = { .key = 5, .asc = 0x24, .ascq = 1 };
