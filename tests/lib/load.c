@@ -331,3 +331,17 @@ void check_dm_is_free(const char *path)
 {
 	run_command("dmsetup --noudevsync remove %s", dm_name_of(path));
 }
+
+unsigned long pinned_kib(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned long kib = 0;
+	char line[256];
+
+	check(f, "/proc/self/status: %m");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmPin: %lu", &kib) == 1)
+			break;
+	fclose(f);
+	return kib;
+}

@@ -94,6 +94,8 @@ void snapshot_check(const struct snapshot *s, unsigned int ms, const char *what)
 
 /* The kernel's counts: pages that are pinned, users of the module. */
 long pages_pinned(void);
+/* KiB that count as pinned memory of this process. */
+unsigned long pinned_kib(void);
 int module_users(void);
 /* The pages must be let go of within a time. */
 void check_unpinned(long pins, unsigned int ms);

@@ -176,20 +176,6 @@ static void expect_let_go(const struct scene *s, unsigned int ms)
 	}
 }
 
-static unsigned long pinned_kib(void)
-{
-	FILE *f = fopen("/proc/self/status", "re");
-	unsigned long kib = 0;
-	char line[256];
-
-	check(f, "/proc/self/status: %m");
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmPin: %lu", &kib) == 1)
-			break;
-	fclose(f);
-	return kib;
-}
-
 static const struct {
 	const char *name;
 	void *(*memory)(void);

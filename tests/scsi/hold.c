@@ -12,20 +12,6 @@
 #define DATA_GPA 0x80000000ull
 #define DATA_BYTES (4 * HUGE_PAGE)
 
-/* KiB of this process that are pinned for long. */
-static unsigned long held(void)
-{
-	FILE *f = fopen("/proc/self/status", "re");
-	unsigned long kib = 0;
-	char line[200];
-
-	check(f, "/proc/self/status: %m");
-	while (fgets(line, sizeof(line), f))
-		sscanf(line, "VmPin: %lu", &kib);
-	fclose(f);
-	return kib;
-}
-
 /* As QEMU has a guest's. */
 static unsigned char *huge_memory(void)
 {
@@ -62,7 +48,7 @@ TEST_LIMIT(held_pages_move_the_same_data, 60)
 	guest_add_at(&dev->mem, DATA_GPA, DATA_BYTES, p);
 	vdev_start(dev);
 	vq = scsi_queue(dev, 0);
-	while (!held()) {
+	while (!pinned_kib()) {
 		check(now_ms() < end, "no page is held");
 		for (unsigned int i = 0; i < 64; i++)
 			do_io(vq, false, 0, i * 65536);
@@ -78,8 +64,8 @@ TEST_LIMIT(held_pages_move_the_same_data, 60)
 		do_io(vq, false, i * 128, to);
 		check_same(p + to, want, sizeof(want), "read");
 	}
-	check(held(), "no page is held any more");
+	check(pinned_kib(), "no page is held any more");
 	check_ok(scsi_clear_endpoint(dev, SCSI_WWPN));
-	check_eq(held(), 0);
+	check_eq(pinned_kib(), 0);
 	check_unpinned(pins, 1000);
 }
