@@ -196,14 +196,7 @@ static struct blk_req random_command(struct fuzz *f, struct vq *vq)
 {
 	static unsigned char data[65536];
 	uint8_t lun[8] = { 1, 1, pick(f, 2) ? 0x40 : 0, pick(f, 3) };
-	/*
-	 * Not ORDERED: LIO does not count an aborted command as ended, so that one of these
-	 * may wait for ever behind a reset. Documentation/vhost-scsi.md, limits.
-	 */
-	static const uint8_t attrs[] = {
-		VIRTIO_SCSI_S_SIMPLE, VIRTIO_SCSI_S_HEAD, VIRTIO_SCSI_S_ACA, 4,
-	};
-	struct scsi_cmd cmd = { .lun = lun, .tag = pick(f, 8), .task_attr = attrs[pick(f, 4)] };
+	struct scsi_cmd cmd = { .lun = lun, .tag = pick(f, 8), .task_attr = pick(f, 5) };
 	uint32_t len = pick(f, 4) ? pick(f, 17) * 512 : pick(f, 20000);
 	struct blk_layout layout;
 

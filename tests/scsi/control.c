@@ -232,6 +232,27 @@ TEST_V(commands_end_before_the_answer, slow)
 	check(pages_pinned() <= pins, "pages stay pinned");
 }
 
+/* Its end is counted: an ORDERED command waits for those before it, and for no others. */
+TEST(ordered_command_behind_a_reset)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf =
+		tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0);
+	struct scsi_cmd read = scsi_cmd_read(0, 8);
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+
+	put_slow(dev, res);
+	must_answer(dev, &tmf, COMPLETE);
+	collect(dev, res);
+	read.task_attr = VIRTIO_SCSI_S_ORDERED;
+	/* The first may be told of the reset. */
+	for (unsigned int i = 0; i < 4; i++) {
+		res[0] = scsi_cmd_do(scsi_queue(dev, i & 1), &read);
+		scsi_check_response(&res[0], VIRTIO_SCSI_S_OK);
+	}
+	check_eq(res[0].resp.status, 0);
+}
+
 /* Commands that nobody kicked for are there as well. */
 TEST(commands_in_the_ring_are_taken_first)
 {
