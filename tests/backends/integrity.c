@@ -188,7 +188,7 @@ TEST_V(data_may_change_while_it_is_written, disks)
 		blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_IN,
 				.sector = l.slots[i].sector, .in_len = l.bytes },
 			   VIRTIO_BLK_S_OK);
-	check_eq(blk_stat(0, "protection_errors", 1), 0);
+	check_eq(vdev_stat(0, "protection_errors", 1), 0);
 }
 
 TEST_V(damaged_block_is_an_error, disks)
@@ -200,7 +200,7 @@ TEST_V(damaged_block_is_an_error, disks)
 	damage(blk.path, 10);
 	read_must_fail(&blk, 10, 1);
 	read_must_fail(&blk, 8, 8);
-	check_eq(blk_stat(0, "protection_errors", 1), 2);
+	check_eq(vdev_stat(0, "protection_errors", 1), 2);
 	blk_read(blk.vq, 9, got, SECTOR);
 	check_same(got, data + 9 * SECTOR, SECTOR, "the block before");
 	blk_read(blk.vq, 11, got, SECTOR);
@@ -240,7 +240,7 @@ TEST_V(misdirected_write_is_an_error, placed)
 	fill_disk(&blk, data);
 	misdirect(&blk, v, 30);
 	read_must_fail(&blk, 30, 1);
-	check_eq(blk_stat(0, "protection_errors", 1), 1);
+	check_eq(vdev_stat(0, "protection_errors", 1), 1);
 	for (unsigned int sector = 20; sector < 32; sector++) {
 		if (sector == 30)
 			continue;

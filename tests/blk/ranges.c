@@ -350,11 +350,11 @@ TEST(large_zeroes_take_turns)
 		req[i] = blk_add(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_WRITE_ZEROES,
 				.out = r, .out_len = sizeof(r) });
 	blk_send(blk.vq);
-	while (!blk_stat(0, "in_flight", 1))
+	while (!vdev_stat(0, "in_flight", 1))
 		sleep_ms(10);
 	/* The second counts while it is found to be too much. */
 	vq_settle(blk.vq);
-	check_eq(blk_stat(0, "in_flight", 1), 1);
+	check_eq(vdev_stat(0, "in_flight", 1), 1);
 	vdev_stop(blk.dev);
 	check_eq((uint16_t)(vq_used_idx(blk.vq) - blk.vq->last_used), 1);
 	check(!blk.dev->ops->attach(blk.dev), "attach: %m");

@@ -14,7 +14,7 @@ static const struct blk_io flush = { .type = VIRTIO_BLK_T_FLUSH };
 
 static unsigned long long stat_of(const char *name, unsigned int column)
 {
-	return blk_stat(0, name, column);
+	return vdev_stat(0, name, column);
 }
 
 /* Sum of a histogram's buckets from one on. */
@@ -165,11 +165,11 @@ TEST(names_are_shown)
 
 	blk_set_serial(blk.dev, "a\nb\033c");
 	snprintf(want, sizeof(want), "serial a\\nb\\ec\n");
-	check(strstr(blk_stats(), want), "no '%s' in: %s", want, blk_stats());
+	check(strstr(vdev_stats(), want), "no '%s' in: %s", want, vdev_stats());
 	snprintf(want, sizeof(want), "backend %s\n", strrchr(blk.path, '/') + 1);
-	check(strstr(blk_stats(), want), "no '%s' in: %s", want, blk_stats());
+	check(strstr(vdev_stats(), want), "no '%s' in: %s", want, vdev_stats());
 	vdev_stop(blk.dev);
-	check(strstr(blk_stats(), "owner 0\nbackend \n"), "detached, and: %s", blk_stats());
+	check(strstr(vdev_stats(), "owner 0\nbackend \n"), "detached, and: %s", vdev_stats());
 }
 
 TEST(file_goes_with_its_device)
@@ -178,7 +178,7 @@ TEST(file_goes_with_its_device)
 	char path[64];
 	unsigned int number;
 
-	check(sscanf(blk_stats(), "device %u\n", &number) == 1, "no number: %s", blk_stats());
+	check(sscanf(vdev_stats(), "device %u\n", &number) == 1, "no number: %s", vdev_stats());
 	snprintf(path, sizeof(path), "/sys/kernel/debug/vhost_blk/%u", number);
 	check_ok(access(path, R_OK));
 	close(blk.dev->fd);

@@ -108,7 +108,8 @@ void blk_set_serial(const struct vdev *dev, const char *serial)
 	check_ok(ioctl(dev->fd, VHOST_BLK_SET_SERIAL, &s));
 }
 
-#define STATS "/sys/kernel/debug/vhost_blk"
+/* Of one of the two modules. */
+#define STATS "/sys/kernel/debug/vhost_%s/%u"
 
 static void read_stats(const char *path, char *text, size_t size)
 {
@@ -121,8 +122,9 @@ static void read_stats(const char *path, char *text, size_t size)
 	fclose(f);
 }
 
-const char *blk_stats(void)
+const char *vdev_stats(void)
 {
+	static const char *const modules[] = { "blk", "scsi" };
 	static char text[1 << 18], path[64];
 	char owner[32];
 
@@ -131,27 +133,27 @@ const char *blk_stats(void)
 		return text;
 	}
 	snprintf(owner, sizeof(owner), "owner %d\n", getpid());
-	for (unsigned int i = 0; i < 64; i++) {
-		snprintf(path, sizeof(path), STATS "/%u", i);
+	for (unsigned int i = 0; i < 128; i++) {
+		snprintf(path, sizeof(path), STATS, modules[i & 1], i / 2);
 		read_stats(path, text, sizeof(text));
 		if (strstr(text, owner))
 			return text;
 	}
-	fail("no device in " STATS " is ours");
+	fail("no device has us as its owner");
 }
 
-unsigned long long blk_stat(unsigned int vq, const char *name, unsigned int column)
+unsigned long long vdev_stat(unsigned int vq, const char *name, unsigned int column)
 {
 	char start[32];
 	const char *at;
 	char *end;
 
 	snprintf(start, sizeof(start), "\nvq %u\n", vq);
-	at = strstr(blk_stats(), start);
-	check(at, "no vq %u in: %s", vq, blk_stats());
+	at = strstr(vdev_stats(), start);
+	check(at, "no vq %u in: %s", vq, vdev_stats());
 	snprintf(start, sizeof(start), "\n  %s ", name);
 	at = strstr(at, start);
-	check(at, "no '%s' in: %s", name, blk_stats());
+	check(at, "no '%s' in: %s", name, vdev_stats());
 	end = (char *)at + strlen(start);
 	while (--column)
 		strtoull(end, &end, 10);

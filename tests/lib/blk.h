@@ -156,8 +156,8 @@ void blk_read(struct vq *vq, uint64_t sector, void *data, uint32_t len);
  * What the device's file in debugfs says: all of it; a value of a vq by its name and
  * column, from 1 on. The only device of this process is meant.
  */
-const char *blk_stats(void);
-unsigned long long blk_stat(unsigned int vq, const char *name, unsigned int column);
+const char *vdev_stats(void);
+unsigned long long vdev_stat(unsigned int vq, const char *name, unsigned int column);
 
 /* The first place where two buffers differ must not exist. */
 void check_same(const void *got, const void *want, size_t len, const char *what);

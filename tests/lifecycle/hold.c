@@ -154,7 +154,7 @@ static void hold(struct load *l)
 
 	load_put_all(l, true, seed);
 	load_finish(l);
-	before = blk_stat(l->vq->index, "held", 1);
+	before = vdev_stat(l->vq->index, "held", 1);
 	do {
 		check(now_ms() < end, "no page is held");
 		load_put_all(l, true, seed += 1000);
@@ -162,7 +162,7 @@ static void hold(struct load *l)
 		load_put_all(l, false, 0);
 		load_finish(l);
 		vq_settle(l->vq);
-		held = blk_stat(l->vq->index, "held", 1) - before;
+		held = vdev_stat(l->vq->index, "held", 1) - before;
 	} while (held < l->n / 2);
 }
 
@@ -245,7 +245,7 @@ TEST_V(memory_that_is_not_to_be_held, unheld)
 	}
 	sleep_ms(500);
 	check_eq(pages_pinned(), s.pins);
-	check_eq(blk_stat(0, "held", 1), 0);
+	check_eq(vdev_stat(0, "held", 1), 0);
 	check_eq(pinned_kib(), 0);
 }
 
@@ -274,7 +274,7 @@ TEST(memory_that_is_there_twice_ok)
 		}
 		sleep_ms(20);
 	}
-	check(blk_stat(0, "held", 1) > 0, "no page is held");
+	check(vdev_stat(0, "held", 1) > 0, "no page is held");
 }
 
 TEST(idle_pages_are_let_go)
@@ -516,7 +516,7 @@ static unsigned long long held_of(const struct scene *s)
 	unsigned long long held = 0;
 
 	for (unsigned int q = 0; q < s->blk.dev->nvqs; q++)
-		held += blk_stat(q, "held", 1);
+		held += vdev_stat(q, "held", 1);
 	return held;
 }
 

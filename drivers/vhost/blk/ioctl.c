@@ -66,7 +66,7 @@ static int vhost_blk_open(struct inode *inode, struct file *file)
 
 	if (!blk)
 		return -ENOMEM;
-	spin_lock_init(&blk->ident_lock);
+	spin_lock_init(&blk->serial_lock);
 	blk->writeback = true;
 	vhost_blk_config_init(blk);
 	vhost_dev_init(&blk->dev, blk->vqs, VHOST_BLK_MAX_QUEUES, UIO_MAXIOV,
@@ -80,7 +80,7 @@ static int vhost_blk_release(struct inode *inode, struct file *file)
 {
 	struct vhost_blk *blk = file->private_data;
 
-	vhost_blk_stats_remove(blk);
+	vstor_stats_file_remove(&blk->stats_file);
 	mutex_lock(&blk->dev.mutex);
 	vhost_blk_detach(blk);
 	mutex_unlock(&blk->dev.mutex);
@@ -118,9 +118,9 @@ static long vhost_blk_set_serial(struct vhost_blk *blk, void __user *argp)
 		return r;
 	if (copy_from_user(&serial, argp, sizeof(serial)))
 		return -EFAULT;
-	spin_lock(&blk->ident_lock);
+	spin_lock(&blk->serial_lock);
 	memcpy(blk->serial, serial.serial, sizeof(blk->serial));
-	spin_unlock(&blk->ident_lock);
+	spin_unlock(&blk->serial_lock);
 	return 0;
 }
 

@@ -23,9 +23,9 @@ static bool vhost_blk_ready(struct vstor_vq *svq)
 /* Process context; nobody sleeps under the lock. */
 static void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial)
 {
-	spin_lock(&blk->ident_lock);
+	spin_lock(&blk->serial_lock);
 	memcpy(serial, blk->serial, VHOST_BLK_SERIAL_BYTES);
-	spin_unlock(&blk->ident_lock);
+	spin_unlock(&blk->serial_lock);
 }
 
 static void vhost_blk_get_id(struct vhost_blk_req *req, struct vhost_blk *blk,

@@ -49,23 +49,16 @@ static void vhost_blk_show_vq(struct seq_file *seq, struct vhost_blk_vq *bq)
 	vstor_stats_show(seq, &bq->svq);
 }
 
-static void vhost_blk_show_device(struct seq_file *seq, struct vhost_blk *blk)
+static void vhost_blk_show_serial(struct seq_file *seq, struct vhost_blk *blk)
 {
-	char name[VHOST_BLK_NAME_BYTES], serial[VHOST_BLK_SERIAL_BYTES];
-	pid_t pid;
+	char serial[VHOST_BLK_SERIAL_BYTES];
 
-	spin_lock(&blk->ident_lock);
-	memcpy(name, blk->backend_name, sizeof(name));
+	spin_lock(&blk->serial_lock);
 	memcpy(serial, blk->serial, sizeof(serial));
-	pid = blk->pid;
-	spin_unlock(&blk->ident_lock);
-
-	seq_printf(seq, "device %u\nowner %d\nbackend ", blk->number, pid);
-	/* Both are somebody else's words. */
-	seq_escape_str(seq, name, ESCAPE_ANY_NP, NULL);
-	seq_puts(seq, "\nserial ");
+	spin_unlock(&blk->serial_lock);
+	seq_puts(seq, "serial ");
 	seq_escape_mem(seq, serial, strnlen(serial, sizeof(serial)), ESCAPE_ANY_NP, NULL);
-	seq_printf(seq, "\nage_ms %llu\n", ktime_to_ms(ktime_sub(ktime_get(), blk->opened)));
+	seq_putc(seq, '\n');
 }
 
 /* Without a lock that I/O or an ioctl can hold: readable when those hang. */
@@ -74,7 +67,8 @@ static int vhost_blk_stats_show(struct seq_file *seq, void *unused)
 	struct vhost_blk *blk = seq->private;
 	int i;
 
-	vhost_blk_show_device(seq, blk);
+	vstor_stats_file_show(seq, &blk->stats_file, blk->number);
+	vhost_blk_show_serial(seq, blk);
 	for (i = 0; i < VHOST_BLK_MAX_QUEUES; i++)
 		if (READ_ONCE(blk->queues[i]->svq.stats.kicks))
 			vhost_blk_show_vq(seq, blk->queues[i]);
@@ -84,8 +78,8 @@ DEFINE_SHOW_ATTRIBUTE(vhost_blk_stats);
 
 void vhost_blk_stats_backend(struct vhost_blk *blk)
 {
-	char name[VHOST_BLK_NAME_BYTES] = "";
 	struct vhost_blk_backend *backend = blk->backend;
+	char name[VSTOR_NAME_BYTES];
 
 	lockdep_assert_held(&blk->dev.mutex);
 
@@ -93,26 +87,13 @@ void vhost_blk_stats_backend(struct vhost_blk *blk)
 		snprintf(name, sizeof(name), "%pg", backend->bdev);
 	else if (backend)
 		snprintf(name, sizeof(name), "%pD", backend->file);
-	spin_lock(&blk->ident_lock);
-	memcpy(blk->backend_name, name, sizeof(name));
-	blk->pid = backend ? task_tgid_nr(current) : 0;
-	spin_unlock(&blk->ident_lock);
+	vstor_stats_file_backend(&blk->stats_file, backend ? name : NULL);
 }
 
 void vhost_blk_stats_add(struct vhost_blk *blk)
 {
-	char name[16];
-
-	blk->opened = ktime_get();
-	/* Without debugfs, or memory for it, all works but for this. */
-	snprintf(name, sizeof(name), "%u", blk->number);
-	blk->stats_file = debugfs_create_file(name, 0400, vhost_blk_stats_dir, blk,
-					      &vhost_blk_stats_fops);
-}
-
-void vhost_blk_stats_remove(struct vhost_blk *blk)
-{
-	debugfs_remove(blk->stats_file);
+	vstor_stats_file_add(&blk->stats_file, vhost_blk_stats_dir, blk->number, blk,
+			     &vhost_blk_stats_fops);
 }
 
 void vhost_blk_stats_init(void)

@@ -48,8 +48,6 @@
 #define VHOST_BLK_SMALL_BYTES	(VHOST_BLK_INLINE_VECS * PAGE_SIZE)
 /* Statuses that VIRTIO 5.2.6 has, zones' included. */
 #define VHOST_BLK_STATUSES	7
-/* What the statistics show of a backend's name. */
-#define VHOST_BLK_NAME_BYTES	64
 /* Vecs of an allocated bio: with it they fill a page. */
 #define VHOST_BLK_BIO_VECS	240
 /*
@@ -196,11 +194,8 @@ struct vhost_blk_vq {
  * @works: runs what its requests need done synchronously; from the first backend on
  * @writeback: as VHOST_BLK_SET_WRITEBACK says; changes while the vqs stand still
  * @number: in names and traces; fixed
- * @serial: GET_ID's answer; @ident_lock
- * @backend_name: for who reads the statistics; @ident_lock
- * @pid: of the process that attached it; @ident_lock
+ * @serial: GET_ID's answer; @serial_lock
  * @stats_file: in debugfs
- * @opened: when that was
  * @config_call: signalled when the capacity changes, or NULL; dev.mutex
  * @config_work: looks at the capacity while there are a backend and a call
  * @capacity: what was seen last, which may be 0; dev.mutex
@@ -214,12 +209,9 @@ struct vhost_blk {
 	struct workqueue_struct *works;
 	bool writeback;
 	unsigned int number;
-	spinlock_t ident_lock; /* serial, backend_name, pid */
+	spinlock_t serial_lock; /* serial */
 	u8 serial[VHOST_BLK_SERIAL_BYTES];
-	char backend_name[VHOST_BLK_NAME_BYTES];
-	pid_t pid;
-	struct dentry *stats_file;
-	ktime_t opened;
+	struct vstor_stats_file stats_file;
 	struct eventfd_ctx *config_call;
 	struct delayed_work config_work;
 	u64 capacity;
@@ -359,9 +351,8 @@ void vhost_blk_queue_work(struct vhost_blk_req *req, void (*sync)(struct vhost_b
 
 void vhost_blk_stats_init(void);
 void vhost_blk_stats_exit(void);
-/* The device's file comes, and goes when nobody reads it any more. */
+/* The device's file comes. */
 void vhost_blk_stats_add(struct vhost_blk *blk);
-void vhost_blk_stats_remove(struct vhost_blk *blk);
 /* Another backend, or none. Process context. */
 void vhost_blk_stats_backend(struct vhost_blk *blk);
 /* A request was taken; has ended. vq->mutex held. */

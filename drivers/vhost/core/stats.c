@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the vqs count, and how it is printed. */
+#include <linux/debugfs.h>
 #include <linux/idr.h>
 #include <linux/seq_file.h>
 #include "vhost_storage.h"
@@ -68,3 +69,49 @@ void vstor_stats_show(struct seq_file *seq, struct vstor_vq *svq)
 	vstor_stats_line(seq, "latency_ns", &stats->latency_ns, 1);
 }
 EXPORT_SYMBOL_NS_GPL(vstor_stats_show, VHOST_STORAGE);
+
+void vstor_stats_file_add(struct vstor_stats_file *file, struct dentry *dir, unsigned int number,
+			  void *private, const struct file_operations *fops)
+{
+	char name[16];
+
+	spin_lock_init(&file->lock);
+	file->opened = ktime_get();
+	/* Without debugfs, or memory for it, all works but for this. */
+	snprintf(name, sizeof(name), "%u", number);
+	file->dentry = debugfs_create_file(name, 0400, dir, private, fops);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_stats_file_add, VHOST_STORAGE);
+
+void vstor_stats_file_remove(struct vstor_stats_file *file)
+{
+	debugfs_remove(file->dentry);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_stats_file_remove, VHOST_STORAGE);
+
+void vstor_stats_file_backend(struct vstor_stats_file *file, const char *name)
+{
+	spin_lock(&file->lock);
+	strscpy_pad(file->backend, name ?: "", sizeof(file->backend));
+	file->owner = name ? task_tgid_nr(current) : 0;
+	spin_unlock(&file->lock);
+}
+EXPORT_SYMBOL_NS_GPL(vstor_stats_file_backend, VHOST_STORAGE);
+
+void vstor_stats_file_show(struct seq_file *seq, struct vstor_stats_file *file,
+			   unsigned int number)
+{
+	char name[VSTOR_NAME_BYTES];
+	pid_t owner;
+
+	spin_lock(&file->lock);
+	memcpy(name, file->backend, sizeof(name));
+	owner = file->owner;
+	spin_unlock(&file->lock);
+
+	seq_printf(seq, "device %u\nowner %d\nbackend ", number, owner);
+	/* Somebody else's words. */
+	seq_escape_str(seq, name, ESCAPE_ANY_NP, NULL);
+	seq_printf(seq, "\nage_ms %llu\n", ktime_to_ms(ktime_sub(ktime_get(), file->opened)));
+}
+EXPORT_SYMBOL_NS_GPL(vstor_stats_file_show, VHOST_STORAGE);

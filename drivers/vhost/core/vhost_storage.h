@@ -15,6 +15,7 @@
 #ifndef _VHOST_STORAGE_H
 #define _VHOST_STORAGE_H
 
+#include <linux/fs.h>
 #include <linux/llist.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -24,6 +25,7 @@
 
 struct bio;
 struct cgroup_subsys_state;
+struct dentry;
 struct mem_cgroup;
 struct seq_file;
 struct vstor_hold;
@@ -264,6 +266,35 @@ void vstor_stats_pushed(struct vstor_vq *svq, unsigned int n);
 void vstor_stats_latency(struct vstor_vq *svq, u64 ns);
 /* Lines of a name and values. Any context, no lock. */
 void vstor_stats_show(struct seq_file *seq, struct vstor_vq *svq);
+
+/* What the statistics show of a backend's name. */
+#define VSTOR_NAME_BYTES	64
+
+/**
+ * struct vstor_stats_file - a device's file of statistics, and what it begins with
+ * @lock: nobody sleeps under it
+ * @backend: the name of what is attached
+ * @owner: process that attached it, or 0
+ * @opened: when the device was
+ * @dentry: in debugfs, if it could be made
+ */
+struct vstor_stats_file {
+	spinlock_t lock; /* backend, owner */
+	char backend[VSTOR_NAME_BYTES];
+	pid_t owner;
+	ktime_t opened;
+	struct dentry *dentry;
+};
+
+/* Process context: the file comes, in @dir; goes when nobody reads it any more. */
+void vstor_stats_file_add(struct vstor_stats_file *file, struct dentry *dir, unsigned int number,
+			  void *private, const struct file_operations *fops);
+void vstor_stats_file_remove(struct vstor_stats_file *file);
+/* Attached by this process; NULL: nothing is. */
+void vstor_stats_file_backend(struct vstor_stats_file *file, const char *name);
+/* Its first lines. No lock that I/O or an ioctl can hold. */
+void vstor_stats_file_show(struct seq_file *seq, struct vstor_stats_file *file,
+			   unsigned int number);
 
 /* drain.c: stopping; process context, dev->mutex held, vq->mutex not */
 
