@@ -97,7 +97,7 @@ static int vhost_blk_load_header(struct virtio_blk_outhdr *hdr, const struct iov
 
 	BUILD_BUG_ON(sizeof(*hdr) != 16);
 	if (iov->iov_len >= sizeof(*hdr))
-		return vstor_load_16(hdr, iov->iov_base);
+		return vstor_load(hdr, iov->iov_base, 16);
 	iov_iter_init(&from, ITER_SOURCE, iov, segs, len);
 	return copy_from_iter_full(hdr, sizeof(*hdr), &from) ? 0 : -EFAULT;
 }

@@ -139,7 +139,7 @@ static __always_inline int vstor_load_entry(struct vstor_vq *svq, struct vring_d
 					    const struct vstor_table *table, unsigned int i)
 {
 	if (table->descs)
-		return vstor_load_16(desc, table->descs + i);
+		return vstor_load(desc, table->descs + i, 16);
 	return vstor_load_across(svq, desc, table->addr + i * sizeof(*desc));
 }
 
