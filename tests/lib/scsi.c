@@ -15,6 +15,8 @@
 #define LIO SCSI_LIO
 #define WWPN SCSI_WWPN
 #define TPG SCSI_TPG
+#define OTHER_TPG LIO "/vhost/" WWPN "/tpgt_2"
+#define OTHER_NEXUS "naa.5001405763686f33"
 #define NEXUS "naa.5001405763686f32"
 #define HBA "7000"
 
@@ -86,6 +88,9 @@ static void make_hba(const char *dir)
 void scsi_tpg_new(void)
 {
 	run_command("modprobe target_core_mod");
+	/* Where persistent reservations are kept; to be said before there is a fabric. */
+	run_command("[ -d /tmp/target/pr ] || "
+		    "{ mkdir -p /tmp/target/pr && echo /tmp/target >" LIO "/dbroot; }");
 	if (!intree)
 		load_ours();
 	make_hba(LIO "/vhost");
@@ -121,7 +126,8 @@ static const char *store_new(unsigned int lun, const struct scsi_lun *setup)
 	make_hba(hba);
 	make(store);
 	if (setup->path)
-		snprintf(control, sizeof(control), "udev_path=%s", setup->path);
+		snprintf(control, sizeof(control), "udev_path=%s,readonly=%d", setup->path,
+			 setup->read_only);
 	else
 		snprintf(control, sizeof(control), "rd_pages=%u", setup->mb * 256);
 	put_attribute(store, "control", control);
@@ -156,12 +162,32 @@ void scsi_lun_add(unsigned int lun, const struct scsi_lun *setup)
 		put_number(attrib, "block_size", setup->block_size);
 	if (setup->pi_type)
 		put_number(attrib, "pi_prot_type", setup->pi_type);
+	if (setup->no_tas)
+		put_number(attrib, "emulate_tas", 0);
 	link_lun(lun, store);
 }
 
 void scsi_lun_add_same(unsigned int lun, unsigned int as)
 {
 	link_lun(lun, store_of(as, false));
+}
+
+void scsi_other_target(void)
+{
+	make(OTHER_TPG);
+	put_attribute(OTHER_TPG, "nexus", OTHER_NEXUS);
+	make(OTHER_TPG "/lun/lun_0");
+	check(!symlink(store_of(0, true), OTHER_TPG "/lun/lun_0/vst"), "linking the LUN: %m");
+}
+
+void scsi_set_direct(bool on)
+{
+	put_attribute(TPG "/attrib", "direct_rw", on ? "1" : "0");
+}
+
+void scsi_put_attribute(const char *name, const char *value)
+{
+	put_attribute(store_of(0, true), name, value);
 }
 
 void scsi_lun_remove(unsigned int lun)
@@ -360,6 +386,27 @@ void scsi_check_sense(const struct scsi_result *res, uint8_t key, uint8_t asc, u
 	check(got_key == key && got_asc == asc && got_ascq == ascq,
 	      "sense %u/%02x/%02x, expected %u/%02x/%02x", got_key, got_asc, got_ascq, key, asc,
 	      ascq);
+}
+
+struct blk_req scsi_control_add(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room)
+{
+	static const unsigned char untouched[16] = {
+		[0 ... 15] = SCSI_NO_RESPONSE,
+	};
+	const struct blk_layout whole = { "", .direct = VQ_DIRECT };
+
+	return req_add(dev->vqs[0], bytes, len, untouched, room, &whole);
+}
+
+void scsi_tmf_do(struct vdev *dev, const struct virtio_scsi_ctrl_tmf_req *tmf, uint8_t response)
+{
+	struct blk_req req = scsi_control_add(dev, tmf, sizeof(*tmf), 1);
+
+	blk_send(dev->vqs[0]);
+	req_finish(&req, vq_get(dev->vqs[0]));
+	check_eq(req.used_len, 1);
+	check_eq(req.in[0], response);
+	blk_free(&req);
 }
 
 struct scsi_io scsi_tur(void)

@@ -16,6 +16,7 @@
 
 #define SCSI_BLOCK 512
 #define SCSI_TPGT 1
+#define SCSI_OTHER_TPGT 2
 
 #define SCSI_FEATURES (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC))
 
@@ -34,8 +35,10 @@ void scsi_load_intree(void);
 struct scsi_lun {
 	unsigned int mb;
 	const char *path;
+	bool read_only;			/* a block device */
 	unsigned int block_size;	/* 0: what it has */
 	unsigned int pi_type;		/* of a RAM disk */
+	bool no_tas;			/* commands that others abort have no status */
 };
 
 /* All of it goes when the test has ended. */
@@ -44,6 +47,12 @@ void scsi_lun_add(unsigned int lun, const struct scsi_lun *setup);
 /* The RAM disk of another LUN once more: making one takes its time. */
 void scsi_lun_add_same(unsigned int lun, unsigned int as);
 void scsi_lun_remove(unsigned int lun);
+/* The block device of LUN 0 as LUN 0 of another target, which is another initiator's. */
+void scsi_other_target(void);
+/* Whether reads and writes may go the short way. */
+void scsi_set_direct(bool on);
+/* An attribute of the backstore of LUN 0, which is a block device. */
+void scsi_put_attribute(const char *name, const char *value);
 /* The above, with one LUN 0; returns the name. */
 const char *scsi_target_with(const struct scsi_lun *setup);
 const char *scsi_target_new(unsigned int mb);
@@ -97,6 +106,11 @@ void scsi_check_response(const struct scsi_result *res, uint8_t response);
 void scsi_check_sense(const struct scsi_result *res, uint8_t key, uint8_t asc, uint8_t ascq);
 /* The guest has not had an answer. */
 #define SCSI_NO_RESPONSE 0xee
+
+/* A request of the control queue: any bytes, with room for so many in return. */
+struct blk_req scsi_control_add(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room);
+/* A task management function, which must be answered so. */
+void scsi_tmf_do(struct vdev *dev, const struct virtio_scsi_ctrl_tmf_req *tmf, uint8_t response);
 
 /* A command of LUN 0, in one descriptor each: for many of them. */
 struct scsi_io {

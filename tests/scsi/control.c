@@ -28,28 +28,12 @@ static struct vdev *start_slow(void)
 	return start_with(&(struct scsi_lun){ .path = slow_disk(16, SLOW_DISK_MS) });
 }
 
-static struct vq *control_of(struct vdev *dev)
-{
-	return dev->vqs[0];
-}
-
-/* Of any bytes, with room for so many in return. */
-static struct blk_req control_add(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room)
-{
-	static const unsigned char untouched[16] = {
-		[0 ... 15] = SCSI_NO_RESPONSE,
-	};
-	const struct blk_layout whole = { "", .direct = VQ_DIRECT };
-
-	return req_add(control_of(dev), bytes, len, untouched, room, &whole);
-}
-
 static struct blk_req control_do(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room)
 {
-	struct blk_req req = control_add(dev, bytes, len, room);
+	struct blk_req req = scsi_control_add(dev, bytes, len, room);
 
-	blk_send(control_of(dev));
-	req_finish(&req, vq_get(control_of(dev)));
+	blk_send(dev->vqs[0]);
+	req_finish(&req, vq_get(dev->vqs[0]));
 	return req;
 }
 
@@ -59,16 +43,6 @@ static struct virtio_scsi_ctrl_tmf_req tmf_of(uint32_t subtype, uint8_t lun, uin
 		.type = htole32(VIRTIO_SCSI_T_TMF), .subtype = htole32(subtype),
 		.lun = { 1, SCSI_TPGT, 0x40, lun }, .tag = htole64(tag),
 	};
-}
-
-static void must_answer(struct vdev *dev, const struct virtio_scsi_ctrl_tmf_req *tmf,
-			uint8_t response)
-{
-	struct blk_req req = control_do(dev, tmf, sizeof(*tmf), 1);
-
-	check_eq(req.used_len, 1);
-	check_eq(req.in[0], response);
-	blk_free(&req);
 }
 
 static const struct {
@@ -92,7 +66,7 @@ TEST_V(without_commands, idle)
 {
 	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(v->subtype, 0, 1);
 
-	must_answer(start(), &tmf, v->response);
+	scsi_tmf_do(start(), &tmf, v->response);
 }
 
 TEST(lun_that_is_not_there)
@@ -100,11 +74,11 @@ TEST(lun_that_is_not_there)
 	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 9, 0);
 	struct vdev *dev = start();
 
-	must_answer(dev, &tmf, VIRTIO_SCSI_S_INCORRECT_LUN);
+	scsi_tmf_do(dev, &tmf, VIRTIO_SCSI_S_INCORRECT_LUN);
 	tmf.lun[1] = 77;
-	must_answer(dev, &tmf, VIRTIO_SCSI_S_BAD_TARGET);
+	scsi_tmf_do(dev, &tmf, VIRTIO_SCSI_S_BAD_TARGET);
 	memset(tmf.lun, 0xff, sizeof(tmf.lun));
-	must_answer(dev, &tmf, VIRTIO_SCSI_S_BAD_TARGET);
+	scsi_tmf_do(dev, &tmf, VIRTIO_SCSI_S_BAD_TARGET);
 }
 
 /* VIRTIO 5.6.6.2: what is asked for and not there is not reported. */
@@ -151,7 +125,7 @@ TEST_V(junk_is_a_failure, junk)
 	check_eq(req.used_len, 1);
 	check_eq(req.in[0], VIRTIO_SCSI_S_FAILURE);
 	tmf.type = VIRTIO_SCSI_T_TMF;
-	must_answer(dev, &tmf, COMPLETE);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
 }
 
 TEST(no_room_for_an_answer_stops_the_queue)
@@ -159,9 +133,9 @@ TEST(no_room_for_an_answer_stops_the_queue)
 	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0);
 	struct vdev *dev = start();
 
-	control_add(dev, &tmf, sizeof(tmf), 0);
-	blk_send(control_of(dev));
-	vq_must_break(control_of(dev));
+	scsi_control_add(dev, &tmf, sizeof(tmf), 0);
+	blk_send(dev->vqs[0]);
+	vq_must_break(dev->vqs[0]);
 }
 
 #define REQUESTS 8
@@ -201,11 +175,20 @@ static const struct slow {
 	/* Which of them it is about, and how these end. */
 	unsigned int first, last;
 	uint8_t response;
+	bool long_way;
 } slow[] = {
 	{ "abort_task", VIRTIO_SCSI_T_TMF_ABORT_TASK, 103, 3, 3, VIRTIO_SCSI_S_ABORTED },
 	{ "abort_task_set", VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, 0, 0, 7, VIRTIO_SCSI_S_ABORTED },
 	{ "i_t_nexus_reset", VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET, 0, 0, 7, VIRTIO_SCSI_S_RESET },
 	{ "logical_unit_reset", VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0, 7, VIRTIO_SCSI_S_RESET },
+	{ "abort_task_long_way", VIRTIO_SCSI_T_TMF_ABORT_TASK, 103, 3, 3,
+	  VIRTIO_SCSI_S_ABORTED, true },
+	{ "abort_task_set_long_way", VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, 0, 0, 7,
+	  VIRTIO_SCSI_S_ABORTED, true },
+	{ "i_t_nexus_reset_long_way", VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET, 0, 0, 7,
+	  VIRTIO_SCSI_S_RESET, true },
+	{ "logical_unit_reset_long_way", VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0, 7,
+	  VIRTIO_SCSI_S_RESET, true },
 };
 
 /* All that it is about has ended, and is in the used rings, when it is answered. */
@@ -216,8 +199,9 @@ TEST_V(commands_end_before_the_answer, slow)
 	struct scsi_result res[REQUESTS];
 	long pins = pages_pinned();
 
+	scsi_set_direct(!v->long_way);
 	put_slow(dev, res);
-	must_answer(dev, &tmf, COMPLETE);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
 	collect(dev, res);
 	for (unsigned int i = v->first; i <= v->last; i++) {
 		check(res[i].io.done, "the command %u has not ended", i);
@@ -242,7 +226,7 @@ TEST(ordered_command_behind_a_reset)
 	struct scsi_result res[REQUESTS];
 
 	put_slow(dev, res);
-	must_answer(dev, &tmf, COMPLETE);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
 	collect(dev, res);
 	read.task_attr = VIRTIO_SCSI_S_ORDERED;
 	/* The first may be told of the reset. */
@@ -268,7 +252,7 @@ TEST(commands_in_the_ring_are_taken_first)
 	}
 	vq_publish(scsi_queue(dev, 0));
 	vq_publish(scsi_queue(dev, 1));
-	must_answer(dev, &tmf, COMPLETE);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
 	collect(dev, res);
 	for (unsigned int i = 0; i < REQUESTS; i++) {
 		check(res[i].io.done, "the command %u has not ended", i);
@@ -287,11 +271,11 @@ TEST(other_commands_are_left_alone)
 	scsi_lun_add(1, &(struct scsi_lun){ .mb = 1 });
 	put_slow(dev, res);
 	from = now_ms();
-	must_answer(dev, &tmf, COMPLETE);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
 	tmf = tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK, 0, 99);
-	must_answer(dev, &tmf, COMPLETE);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
 	tmf = tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, 1, 0);
-	must_answer(dev, &tmf, COMPLETE);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
 	check(now_ms() - from < SLOW_DISK_MS - 100, "it waited for commands of others");
 	sleep_ms(2 * SLOW_DISK_MS);
 	collect(dev, res);
@@ -308,11 +292,11 @@ TEST(query_finds_what_is_in_flight)
 	struct scsi_result res[REQUESTS];
 
 	put_slow(dev, res);
-	must_answer(dev, &tmf, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED);
+	scsi_tmf_do(dev, &tmf, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED);
 	tmf = tmf_of(VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, 0, 0);
-	must_answer(dev, &tmf, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED);
+	scsi_tmf_do(dev, &tmf, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED);
 	tmf = tmf_of(VIRTIO_SCSI_T_TMF_QUERY_TASK, 0, 99);
-	must_answer(dev, &tmf, COMPLETE);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
 }
 
 /* More at a time than there is room for; some of one sort, some of another. */
@@ -328,11 +312,11 @@ TEST(functions_at_once_ok)
 			tmf_of(i % 2 ? VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET :
 				       VIRTIO_SCSI_T_TMF_ABORT_TASK, 0, 100 + i % 8);
 
-		reqs[i] = control_add(dev, &tmf, sizeof(tmf), 1);
+		reqs[i] = scsi_control_add(dev, &tmf, sizeof(tmf), 1);
 	}
-	blk_send(control_of(dev));
+	blk_send(dev->vqs[0]);
 	for (unsigned int done = 0; done < ARRAY_SIZE(reqs); done++) {
-		struct used u = vq_get(control_of(dev));
+		struct used u = vq_get(dev->vqs[0]);
 
 		for (unsigned int i = 0; i < ARRAY_SIZE(reqs); i++)
 			if (reqs[i].head == u.head && !reqs[i].done)
@@ -355,11 +339,11 @@ TEST(stop_while_a_function_waits)
 	struct used u;
 
 	put_slow(dev, res);
-	req = control_add(dev, &tmf, sizeof(tmf), 1);
-	blk_send(control_of(dev));
+	req = scsi_control_add(dev, &tmf, sizeof(tmf), 1);
+	blk_send(dev->vqs[0]);
 	sleep_ms(50);
 	check_ok(scsi_clear_endpoint(dev, SCSI_WWPN));
-	check(vq_pop(control_of(dev), &u), "the function has not ended");
+	check(vq_pop(dev->vqs[0], &u), "the function has not ended");
 	req_finish(&req, u);
 	collect(dev, res);
 	for (unsigned int i = 0; i < REQUESTS; i++)

@@ -145,6 +145,51 @@ TEST(what_reads_and_writes_has_a_way)
 	check_eq(n, 10);
 }
 
+static const struct range {
+	const char *name;
+	uint8_t cdb[32];
+	bool good;
+	u64 lba;
+	u32 blocks;
+} ranges[] = {
+	{ "read_10_ok", { 0x28, 0, 1, 2, 3, 4, 0, 5, 6 }, true, 0x01020304, 0x0506 },
+	{ "write_10_ok", { 0x2a, 0, 255, 255, 255, 255, 0, 255, 255 }, true, 0xffffffff, 0xffff },
+	{ "read_16_ok", { 0x88, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, true,
+	  0x0102030405060708, 0x090a0b0c },
+	{ "write_16_ok", { 0x8a }, true, 0, 0 },
+	{ "group_number_ok", { 0x28, [6] = 31, [8] = 1 }, true, 0, 1 },
+	{ "fua_rejected", { 0x2a, 0x08, [8] = 1 } }, { "dpo_rejected", { 0x28, 0x10, [8] = 1 } },
+	{ "protect_rejected", { 0x88, 0x20, [13] = 1 } },
+	{ "control_of_10_rejected", { 0x28, [8] = 1, [9] = 4 } },
+	{ "control_of_16_rejected", { 0x8a, [13] = 1, [15] = 4 } },
+	{ "read_6_rejected", { 0x08, [4] = 1 } }, { "read_12_rejected", { 0xa8, [9] = 1 } },
+	{ "verify_rejected", { 0x2e, [8] = 1 } }, { "read_32_rejected", { 0x7f, [9] = 0x09 } },
+	{ "no_read_rejected", { 0x00 } },
+};
+
+TEST_V(range, ranges)
+{
+	u32 blocks = 0;
+	u64 lba = 0;
+
+	check_eq(vhost_scsi_cdb_range(v->cdb, &lba, &blocks), v->good);
+	if (!v->good)
+		return;
+	check_eq(lba, v->lba);
+	check_eq(blocks, v->blocks);
+}
+
+TEST(commands_are_counted_by_what_they_do)
+{
+	check_eq(vhost_scsi_cdb_op((u8[32]){ 0x08 }), VHOST_SCSI_READ);
+	check_eq(vhost_scsi_cdb_op((u8[32]){ 0x88 }), VHOST_SCSI_READ);
+	check_eq(vhost_scsi_cdb_op((u8[32]){ 0x8a }), VHOST_SCSI_WRITE);
+	check_eq(vhost_scsi_cdb_op((u8[32]){ 0x35 }), VHOST_SCSI_FLUSH);
+	check_eq(vhost_scsi_cdb_op((u8[32]){ 0x91 }), VHOST_SCSI_FLUSH);
+	check_eq(vhost_scsi_cdb_op((u8[32]){ 0x42 }), VHOST_SCSI_OTHER);
+	check_eq(vhost_scsi_cdb_op((u8[32]){ 0x00 }), VHOST_SCSI_OTHER);
+}
+
 /* What is sent at once moves blocks, or only tells something. */
 TEST(what_is_quick_is_known)
 {

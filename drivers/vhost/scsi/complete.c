@@ -22,6 +22,9 @@ int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, siz
 	struct iov_iter to;
 
 	bytes = min_t(size_t, bytes, reply->room);
+	/* As all requests have it. */
+	if (reply->at && bytes == VHOST_SCSI_RESP_BYTES)
+		return vstor_store(reply->at, answer, VHOST_SCSI_RESP_BYTES);
 	if (reply->at)
 		return copy_to_user(reply->at, answer, bytes) ? -EFAULT : 0;
 	if (!reply->iov)
@@ -91,7 +94,7 @@ static u32 vhost_scsi_bytes_read(const struct vhost_scsi_req *req)
 	const struct se_cmd *se_cmd = &req->se_cmd;
 	u32 bytes = req->command.bytes;
 
-	if (req->command.dir != VHOST_SCSI_IN || !req->data.nents)
+	if (req->command.dir != VHOST_SCSI_IN || (req->way == VHOST_SCSI_LONG && !req->data.nents))
 		return 0;
 	if (vhost_scsi_response(req) != VIRTIO_SCSI_S_OK || se_cmd->scsi_status != SAM_STAT_GOOD)
 		return 0;
@@ -103,7 +106,7 @@ static u32 vhost_scsi_bytes_read(const struct vhost_scsi_req *req)
 /* Data, then the response. Returns the used length, VIRTIO 2.7.8.2. */
 static s64 vhost_scsi_answer(struct vhost_scsi_req *req)
 {
-	struct virtio_scsi_cmd_resp resp;
+	struct virtio_scsi_cmd_resp resp __aligned(8);
 	u32 bytes = vhost_scsi_bytes_read(req);
 
 	BUILD_BUG_ON(sizeof(resp) != 108);
@@ -122,8 +125,12 @@ s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard)
 {
 	struct vhost_scsi_req *req = container_of(cmd, struct vhost_scsi_req, cmd);
 	struct vhost_scsi_vq *sq = to_vhost_scsi_vq(cmd->svq);
-	s64 used = discard ? 0 : vhost_scsi_answer(req);
+	s64 used;
 
+	if (req->way == VHOST_SCSI_DIRECT && !vhost_scsi_direct_ended(req))
+		return VSTOR_CMD_GOES_ON;
+	used = discard ? 0 : vhost_scsi_answer(req);
+	vhost_scsi_stats_ended(sq, vhost_scsi_response(req), req->se_cmd.scsi_status);
 	vhost_scsi_unmap(req);
 	vhost_scsi_reply_free(&req->reply);
 	req->busy = false;

@@ -189,8 +189,32 @@ static ssize_t vhost_scsi_tpg_attrib_fabric_prot_type_store(struct config_item *
 
 CONFIGFS_ATTR(vhost_scsi_tpg_attrib_, fabric_prot_type);
 
+static ssize_t vhost_scsi_tpg_attrib_direct_rw_show(struct config_item *item, char *page)
+{
+	struct vhost_scsi_tpg *tpg = to_vhost_scsi_tpg(attrib_to_tpg(item));
+
+	return sysfs_emit(page, "%d\n", READ_ONCE(tpg->direct_rw));
+}
+
+/* At once, for the commands that come from now on. */
+static ssize_t vhost_scsi_tpg_attrib_direct_rw_store(struct config_item *item,
+						     const char *page, size_t count)
+{
+	struct vhost_scsi_tpg *tpg = to_vhost_scsi_tpg(attrib_to_tpg(item));
+	bool on;
+	int r = kstrtobool(page, &on);
+
+	if (r)
+		return r;
+	WRITE_ONCE(tpg->direct_rw, on);
+	return count;
+}
+
+CONFIGFS_ATTR(vhost_scsi_tpg_attrib_, direct_rw);
+
 struct configfs_attribute *vhost_scsi_tpg_attrib_attrs[] = {
 	&vhost_scsi_tpg_attrib_attr_fabric_prot_type,
+	&vhost_scsi_tpg_attrib_attr_direct_rw,
 	NULL,
 };
 
@@ -212,6 +236,8 @@ struct se_portal_group *vhost_scsi_make_tpg(struct se_wwn *wwn, const char *name
 	tpg->tport = tport;
 	tpg->tag = tag;
 	tpg->block_mask = SECTOR_SIZE - 1;
+	tpg->direct_rw = true;
+	xa_init(&tpg->direct);
 	r = core_tpg_register(wwn, &tpg->tpg, tport->protocol);
 	if (r) {
 		kfree(tpg);
@@ -248,8 +274,11 @@ int vhost_scsi_post_link(struct se_portal_group *se_tpg, struct se_lun *lun)
 	mutex_lock(&tpg->lock);
 	tpg->ports++;
 	WRITE_ONCE(tpg->block_mask, tpg->block_mask | (block - 1));
-	if (lun->unpacked_lun < VHOST_SCSI_LUNS)
+	vhost_scsi_direct_add(tpg, lun);
+	if (lun->unpacked_lun < VHOST_SCSI_LUNS) {
+		assign_bit(lun->unpacked_lun, tpg->read_only, lun->lun_access_ro);
 		set_bit(lun->unpacked_lun, tpg->luns);
+	}
 	if (tpg->user)
 		vhost_scsi_lun_event(tpg->user, tpg, lun->unpacked_lun,
 				     VIRTIO_SCSI_EVT_RESET_RESCAN);
@@ -266,6 +295,7 @@ void vhost_scsi_pre_unlink(struct se_portal_group *se_tpg, struct se_lun *lun)
 	tpg->ports--;
 	if (lun->unpacked_lun < VHOST_SCSI_LUNS)
 		clear_bit(lun->unpacked_lun, tpg->luns);
+	vhost_scsi_direct_remove(tpg, lun);
 	if (tpg->user)
 		vhost_scsi_lun_event(tpg->user, tpg, lun->unpacked_lun,
 				     VIRTIO_SCSI_EVT_RESET_REMOVED);

@@ -13,20 +13,7 @@
 /* Buffers at such addresses any device can reach. */
 #define VHOST_SCSI_ADDR_MASK	(SECTOR_SIZE - 1)
 
-/**
- * struct vhost_scsi_span - where a request's data is
- * @iov: the first buffer that has some
- * @segs: how many buffers there are from there on
- * @skip: bytes into the first one
- */
-struct vhost_scsi_span {
-	const struct iovec *iov;
-	unsigned int segs;
-	size_t skip;
-};
-
-/* Forward by @bytes, of which there are as many. */
-static void vhost_scsi_advance(struct vhost_scsi_span *span, size_t bytes)
+void vhost_scsi_advance(struct vhost_scsi_span *span, size_t bytes)
 {
 	span->skip += bytes;
 	while (span->segs && span->skip >= span->iov->iov_len) {
@@ -36,8 +23,7 @@ static void vhost_scsi_advance(struct vhost_scsi_span *span, size_t bytes)
 	}
 }
 
-/* Takes a share of the queue's memory; false: there is not so much left of it. */
-static bool vhost_scsi_reserve(struct vhost_scsi_req *req, u32 bytes)
+bool vhost_scsi_reserve(struct vhost_scsi_req *req, u32 bytes)
 {
 	struct vhost_scsi_vq *sq = to_vhost_scsi_vq(req->cmd.svq);
 
@@ -53,8 +39,7 @@ static unsigned int vhost_scsi_pages(u32 bytes)
 	return DIV_ROUND_UP(bytes, PAGE_SIZE);
 }
 
-/* Pages that @bytes of guest memory lie in, one counted for each piece in it. */
-static unsigned int vhost_scsi_guest_pages(struct vhost_scsi_span span, size_t bytes)
+unsigned int vhost_scsi_guest_pages(struct vhost_scsi_span span, size_t bytes)
 {
 	unsigned int pages = 0;
 	size_t seg;
@@ -315,7 +300,9 @@ int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes)
 
 void vhost_scsi_unmap(struct vhost_scsi_req *req)
 {
-	if (req->data.table)
+	if (req->way != VHOST_SCSI_LONG)
+		vhost_scsi_direct_unmap(req);
+	else if (req->data.table)
 		vhost_scsi_free_sgl(req, &req->data);
 	if (req->prot.table)
 		vhost_scsi_free_sgl(req, &req->prot);

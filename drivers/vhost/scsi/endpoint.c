@@ -250,6 +250,8 @@ long vhost_scsi_set_endpoint(struct vhost_scsi *scsi, void __user *argp)
 	r = vhost_scsi_attach(scsi, endpoint);
 	if (r)
 		vhost_scsi_drop_endpoint(scsi);
+	else
+		vstor_stats_file_backend(&scsi->stats_file, endpoint->wwpn);
 	vstor_dev_resume(&scsi->dev);
 	return r;
 }
@@ -260,6 +262,7 @@ void vhost_scsi_detach(struct vhost_scsi *scsi)
 		return;
 	vstor_dev_stop(&scsi->dev);
 	vhost_scsi_drop_endpoint(scsi);
+	vstor_stats_file_backend(&scsi->stats_file, NULL);
 }
 
 long vhost_scsi_clear_endpoint(struct vhost_scsi *scsi, void __user *argp)

@@ -41,7 +41,7 @@ static int vhost_scsi_write_pending(struct se_cmd *se_cmd)
  * ORDERED one would wait for ever. As transport_complete_task_attr() does it, whose mark
  * says whether that was done. Before the LUN is put, so that its device is there.
  */
-static void vhost_scsi_end_task_attr(struct se_cmd *se_cmd)
+void vhost_scsi_end_task_attr(struct se_cmd *se_cmd)
 {
 	struct se_device *dev = se_cmd->se_dev;
 
@@ -83,7 +83,7 @@ static void vhost_scsi_release_cmd(struct se_cmd *se_cmd)
 {
 	if (se_cmd->se_cmd_flags & SCF_SCSI_TMR_CDB)
 		vhost_scsi_reset_released(se_cmd);
-	else
+	else if (to_vhost_scsi_req(se_cmd)->way != VHOST_SCSI_LEAVING)
 		vstor_cmd_done(&to_vhost_scsi_req(se_cmd)->cmd);
 }
 

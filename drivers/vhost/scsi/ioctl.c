@@ -92,6 +92,7 @@ static int vhost_scsi_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	vhost_dev_init(&scsi->dev, scsi->vqs, scsi->nvqs, UIO_MAXIOV,
 		       VHOST_SCSI_WEIGHT, VHOST_SCSI_BYTE_WEIGHT, true, NULL);
+	vhost_scsi_stats_add(scsi);
 	file->private_data = scsi;
 	return 0;
 }
@@ -100,6 +101,7 @@ static int vhost_scsi_release(struct inode *inode, struct file *file)
 {
 	struct vhost_scsi *scsi = file->private_data;
 
+	vstor_stats_file_remove(&scsi->stats_file);
 	mutex_lock(&scsi->dev.mutex);
 	vhost_scsi_detach(scsi);
 	mutex_unlock(&scsi->dev.mutex);

@@ -14,12 +14,16 @@ static int __init vhost_scsi_init(void)
 {
 	int r;
 
+	vhost_scsi_stats_init();
 	r = target_register_template(&vhost_scsi_fabric_ops);
 	if (r)
-		return r;
+		goto no_template;
 	r = misc_register(&vhost_scsi_misc);
-	if (r)
-		target_unregister_template(&vhost_scsi_fabric_ops);
+	if (!r)
+		return 0;
+	target_unregister_template(&vhost_scsi_fabric_ops);
+no_template:
+	vhost_scsi_stats_exit();
 	return r;
 }
 module_init(vhost_scsi_init);
@@ -28,6 +32,7 @@ static void __exit vhost_scsi_exit(void)
 {
 	misc_deregister(&vhost_scsi_misc);
 	target_unregister_template(&vhost_scsi_fabric_ops);
+	vhost_scsi_stats_exit();
 }
 module_exit(vhost_scsi_exit);
 

@@ -51,11 +51,15 @@ static int vhost_scsi_load_header(struct vhost_virtqueue *vq, unsigned int out, 
 	union {
 		struct virtio_scsi_cmd_req plain;
 		struct virtio_scsi_cmd_req_pi pi;
+		u64 words[8];
 	} raw;
 	struct iov_iter from;
 
+	BUILD_BUG_ON(sizeof(raw.pi) > sizeof(raw.words));
 	if (vq->iov->iov_len >= bytes) {
-		if (copy_from_user(&raw, vq->iov->iov_base, bytes))
+		if (bytes == sizeof(raw.plain) ?
+		    vstor_load(&raw, vq->iov->iov_base, sizeof(raw.plain)) :
+		    vstor_load(&raw, vq->iov->iov_base, sizeof(raw.pi)))
 			return -EFAULT;
 	} else {
 		iov_iter_init(&from, ITER_SOURCE, vq->iov, out, bytes);
@@ -81,6 +85,7 @@ static struct vhost_scsi_req *vhost_scsi_get_req(struct vhost_scsi_vq *sq)
 	/* Unless it was reset: by a command that preempts, or by another initiator. */
 	req->aborted_as = VIRTIO_SCSI_S_ABORTED;
 	req->sent = false;
+	req->way = VHOST_SCSI_LONG;
 	req->awaited = 0;
 	req->bytes = 0;
 	req->data = (struct vhost_scsi_sgl){ 0 };
@@ -137,6 +142,20 @@ static bool vhost_scsi_lun_answers(const struct vhost_scsi_tpg *tpg,
 	       (!command->lun.lun && vhost_scsi_needs_no_lun(command->cdb));
 }
 
+/* Sends it, whose data is @skip bytes into @iov, one way or the other; or returns why not. */
+static int vhost_scsi_send_data(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg,
+				const struct iovec *iov, unsigned int segs, size_t skip)
+{
+	int r = vhost_scsi_submit_direct(req, tpg, iov, segs, skip);
+
+	if (r != -E2BIG)
+		return r;
+	r = vhost_scsi_map(req, tpg, iov, segs, skip);
+	if (!r)
+		vhost_scsi_submit(req, tpg);
+	return r;
+}
+
 /* The checked command goes to the target core. Returns as vhost_scsi_take() does. */
 static int vhost_scsi_execute(struct vhost_scsi_req *req, unsigned int out, unsigned int in,
 			      size_t header)
@@ -157,19 +176,23 @@ static int vhost_scsi_execute(struct vhost_scsi_req *req, unsigned int out, unsi
 			.key = ILLEGAL_REQUEST, .asc = 0x25 });
 		return 0;
 	}
-	if (command->dir == VHOST_SCSI_OUT)
-		r = vhost_scsi_map(req, tpg, vq->iov, out, header);
-	else if (command->dir == VHOST_SCSI_IN)
-		r = vhost_scsi_map(req, tpg, vq->iov + out, in, VHOST_SCSI_RESP_BYTES);
-	if (r == -EAGAIN)
-		return r;
-	if (r) {
-		/* Out of memory it may work the next time; bad memory of the guest stays so. */
+	/* WRITE PROTECTED: the target core says it of initiators that it has a list of. */
+	if (command->dir == VHOST_SCSI_OUT && test_bit(command->lun.lun, tpg->read_only)) {
 		vhost_scsi_refuse(req, &(struct vhost_scsi_verdict){
-			.response = r == -ENOMEM ? VIRTIO_SCSI_S_BUSY : VIRTIO_SCSI_S_FAILURE });
+			.key = DATA_PROTECT, .asc = 0x27 });
 		return 0;
 	}
-	vhost_scsi_submit(req, tpg);
+	if (command->dir == VHOST_SCSI_OUT)
+		r = vhost_scsi_send_data(req, tpg, vq->iov, out, header);
+	else if (command->dir == VHOST_SCSI_IN)
+		r = vhost_scsi_send_data(req, tpg, vq->iov + out, in, VHOST_SCSI_RESP_BYTES);
+	else
+		vhost_scsi_submit(req, tpg);
+	if (!r || r == -EAGAIN)
+		return r;
+	/* Out of memory it may work the next time; bad memory of the guest stays so. */
+	vhost_scsi_refuse(req, &(struct vhost_scsi_verdict){
+		.response = r == -ENOMEM ? VIRTIO_SCSI_S_BUSY : VIRTIO_SCSI_S_FAILURE });
 	return 0;
 }
 
@@ -236,6 +259,7 @@ static ssize_t vhost_scsi_take(struct vstor_vq *svq, u16 head, unsigned int out,
 		return r;
 	}
 	/* It may be over, but not another one yet: vq->mutex is held. */
+	vhost_scsi_stats_taken(sq, &req->command);
 	return req->command.bytes;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VIRTIO 5.6.6.1: what a request asks for, and whether it may have it. */
 #include <linux/string.h>
+#include <linux/unaligned.h>
 #include "request.h"
 
 /* SPC and SBC operation codes by the way of their data. */
@@ -16,6 +17,7 @@
 #define READ_10			0x28
 #define WRITE_10		0x2a
 #define WRITE_VERIFY		0x2e
+#define SYNCHRONIZE_CACHE	0x35
 #define WRITE_SAME		0x41
 #define UNMAP			0x42
 #define LOG_SENSE		0x4d
@@ -30,6 +32,7 @@
 #define COMPARE_AND_WRITE	0x89
 #define WRITE_16		0x8a
 #define WRITE_VERIFY_16		0x8e
+#define SYNCHRONIZE_CACHE_16	0x91
 #define WRITE_SAME_16		0x93
 #define SERVICE_ACTION_IN_16	0x9e
 #define REPORT_LUNS		0xa0
@@ -122,6 +125,33 @@ enum vhost_scsi_dir vhost_scsi_cdb_dir(const u8 *cdb)
 		return vhost_scsi_varlen_dir(cdb);
 	default:
 		return VHOST_SCSI_ANY_DATA;
+	}
+}
+
+enum vhost_scsi_op vhost_scsi_cdb_op(const u8 *cdb)
+{
+	if (cdb[0] == SYNCHRONIZE_CACHE || cdb[0] == SYNCHRONIZE_CACHE_16)
+		return VHOST_SCSI_FLUSH;
+	if (!vhost_scsi_cdb_is_rw(cdb))
+		return VHOST_SCSI_OTHER;
+	return vhost_scsi_cdb_dir(cdb) == VHOST_SCSI_IN ? VHOST_SCSI_READ : VHOST_SCSI_WRITE;
+}
+
+bool vhost_scsi_cdb_range(const u8 *cdb, u64 *lba, u32 *blocks)
+{
+	switch (cdb[0]) {
+	case READ_10:
+	case WRITE_10:
+		*lba = get_unaligned_be32(&cdb[2]);
+		*blocks = get_unaligned_be16(&cdb[7]);
+		return !cdb[1] && !cdb[9];
+	case READ_16:
+	case WRITE_16:
+		*lba = get_unaligned_be64(&cdb[2]);
+		*blocks = get_unaligned_be32(&cdb[10]);
+		return !cdb[1] && !cdb[15];
+	default:
+		return false;
 	}
 }
 

@@ -106,6 +106,25 @@ bool vhost_scsi_parse_lun(const u8 *bytes, struct vhost_scsi_lun *lun);
  */
 enum vhost_scsi_dir vhost_scsi_cdb_dir(const u8 *cdb);
 
+/**
+ * enum vhost_scsi_op - sorts of commands, as they are counted
+ */
+enum vhost_scsi_op {
+	VHOST_SCSI_READ,
+	VHOST_SCSI_WRITE,
+	VHOST_SCSI_FLUSH,
+	VHOST_SCSI_OTHER,
+	VHOST_SCSI_OPS,
+};
+
+enum vhost_scsi_op vhost_scsi_cdb_op(const u8 *cdb);
+
+/*
+ * The range of a plain READ or WRITE, of 10 or 16 bytes: no protection, no cache control,
+ * no ACA. False: it is no such, but may still read or write.
+ */
+bool vhost_scsi_cdb_range(const u8 *cdb, u64 *lba, u32 *blocks);
+
 /* Reads or writes blocks, of which the target core takes the data in any pieces. */
 bool vhost_scsi_cdb_is_rw(const u8 *cdb);
 

@@ -78,23 +78,31 @@ static bool vhost_scsi_goes_at_once(const struct vhost_scsi_command *command)
 	       command->task_attr == VIRTIO_SCSI_S_ORDERED;
 }
 
-void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg)
+bool vhost_scsi_init_cmd(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg)
 {
 	const struct vhost_scsi_command *command = &req->command;
-	struct vhost_scsi *scsi = to_vhost_scsi_vq(req->cmd.svq)->scsi;
-	struct se_cmd *se_cmd = &req->se_cmd;
 
-	se_cmd->tag = command->tag;
+	req->se_cmd.tag = command->tag;
 	req->sent = true;
 	/* Only where the session is being shut down, which it is not while we use it. */
-	if (target_init_cmd(se_cmd, tpg->session, req->sense, command->lun.lun, command->bytes,
-			    vhost_scsi_task_attr(command->task_attr),
-			    vhost_scsi_dma_dir(command), 0)) {
-		req->response = VIRTIO_SCSI_S_NEXUS_FAILURE;
-		vstor_cmd_done(&req->cmd);
-	} else if (vhost_scsi_goes_at_once(command)) {
+	if (!target_init_cmd(&req->se_cmd, tpg->session, req->sense, command->lun.lun,
+			     command->bytes, vhost_scsi_task_attr(command->task_attr),
+			     vhost_scsi_dma_dir(command), 0))
+		return true;
+	vhost_scsi_unmap(req);
+	req->response = VIRTIO_SCSI_S_NEXUS_FAILURE;
+	vstor_cmd_done(&req->cmd);
+	return false;
+}
+
+void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg)
+{
+	struct vhost_scsi *scsi = to_vhost_scsi_vq(req->cmd.svq)->scsi;
+
+	if (!vhost_scsi_init_cmd(req, tpg))
+		return;
+	if (vhost_scsi_goes_at_once(&req->command))
 		vhost_scsi_send(req);
-	} else {
+	else
 		vstor_work_queue(scsi->works, &req->work, vhost_scsi_send_work);
-	}
 }

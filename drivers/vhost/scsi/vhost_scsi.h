@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * vhost_scsi.ko, private: the device, its requests and its targets, and what each file
- * gives the others. A request meets the files in this order: queue.c, request.c, data.c,
- * submit.c, fabric.c, complete.c; a task management function control.c.
+ * gives the others. A request meets the files in this order: queue.c, request.c, then
+ * direct.c or data.c, submit.c and fabric.c, and complete.c; a task management function
+ * control.c.
  *
  * Locks, outermost first: dev->mutex of a device (its ioctls), vhost_scsi_tpgs_lock,
  * tpg->lock, the control queue's vq->mutex, that of another queue. Configfs calls with
@@ -11,9 +12,10 @@
 #ifndef _VHOST_SCSI_H
 #define _VHOST_SCSI_H
 
-#include <linux/blk_types.h>
+#include <linux/bio.h>
 #include <linux/kref.h>
 #include <linux/scatterlist.h>
+#include <linux/xarray.h>
 #include <scsi/scsi_common.h>
 #include <scsi/scsi_proto.h>
 #include <target/target_core_base.h>
@@ -39,7 +41,7 @@
 #define VHOST_SCSI_CONTROLS	16
 /* Events that wait for a buffer of the guest; what comes then is missed. */
 #define VHOST_SCSI_EVENTS	128
-/* Scatterlist entries, and so pages, that a request has without allocating. */
+/* Scatterlist entries or vecs, and so pages, that a request has without allocating. */
 #define VHOST_SCSI_INLINE_SG	8
 /* Data of larger requests, and bounced ones, that a queue has in flight at one time. */
 #define VHOST_SCSI_VQ_BYTES	(VHOST_SCSI_BYTES_MAX + VHOST_SCSI_PI_MAX)
@@ -58,6 +60,18 @@ struct vhost_scsi_reply {
 	struct iovec *iov;
 	unsigned int segs;
 	u32 room;
+};
+
+/**
+ * struct vhost_scsi_span - where a request's data is
+ * @iov: the first buffer that has some
+ * @segs: how many buffers there are from there on
+ * @skip: bytes into the first one
+ */
+struct vhost_scsi_span {
+	const struct iovec *iov;
+	unsigned int segs;
+	size_t skip;
 };
 
 /**
@@ -87,6 +101,20 @@ struct vhost_scsi_sgl {
 };
 
 /**
+ * enum vhost_scsi_way - the way of a command, see direct.c
+ * @VHOST_SCSI_LONG: through the target core, as its scatterlists
+ * @VHOST_SCSI_DIRECT: as a bio
+ * @VHOST_SCSI_LEAVING: that has ended, and the target core lets go of it now
+ * @VHOST_SCSI_GIVEN: that has not ended well, and the target core has it
+ */
+enum vhost_scsi_way {
+	VHOST_SCSI_LONG,
+	VHOST_SCSI_DIRECT,
+	VHOST_SCSI_LEAVING,
+	VHOST_SCSI_GIVEN,
+};
+
+/**
  * struct vhost_scsi_req - a SCSI command in flight
  * @cmd: the core's part
  * @se_cmd: the target core's part
@@ -100,12 +128,15 @@ struct vhost_scsi_sgl {
  * @aborted_as: the response then; vq->mutex
  * @sent: the target core has it, or had
  * @busy: it is not free
+ * @way: how it goes
  * @awaited: a bit for each control request that it keeps waiting; vq->mutex
  * @bytes: what it holds of VHOST_SCSI_VQ_BYTES
- * @data: of its data
+ * @data: of its data; where it is a bio, only whose pages it has
  * @prot: of its protection information
  * @sense: sense data
  * @inline_sg: for what is small
+ * @bio: the short way's
+ * @vecs: its table
  */
 struct vhost_scsi_req {
 	struct vstor_cmd cmd;
@@ -120,12 +151,48 @@ struct vhost_scsi_req {
 	u8 aborted_as;
 	bool sent;
 	bool busy;
+	enum vhost_scsi_way way;
 	unsigned long awaited;
 	u32 bytes;
 	struct vhost_scsi_sgl data;
 	struct vhost_scsi_sgl prot;
 	u8 sense[TRANSPORT_SENSE_BUFFER];
-	struct scatterlist inline_sg[VHOST_SCSI_INLINE_SG];
+	union {
+		struct scatterlist inline_sg[VHOST_SCSI_INLINE_SG];
+		struct {
+			struct bio bio;
+			struct bio_vec vecs[VHOST_SCSI_INLINE_SG];
+		};
+	};
+};
+
+/**
+ * enum vhost_scsi_status - how requests end, as far as is counted apart
+ * @VHOST_SCSI_STATUS_OK: GOOD
+ * @VHOST_SCSI_STATUS_CHECK: CHECK CONDITION
+ * @VHOST_SCSI_STATUS_OTHER: another SCSI status
+ * @VHOST_SCSI_STATUS_RESPONSE: without one: the VIRTIO response is not OK
+ */
+enum vhost_scsi_status {
+	VHOST_SCSI_STATUS_OK,
+	VHOST_SCSI_STATUS_CHECK,
+	VHOST_SCSI_STATUS_OTHER,
+	VHOST_SCSI_STATUS_RESPONSE,
+	VHOST_SCSI_STATUSES,
+};
+
+/**
+ * struct vhost_scsi_stats - what a queue's requests were; as struct vstor_stats
+ * @requests: of each sort, also those that ended in an error
+ * @bytes: their data
+ * @statuses: how many ended how
+ * @direct: how many went the short way
+ */
+struct vhost_scsi_stats {
+	u64 requests[VHOST_SCSI_OPS];
+	u64 bytes[VHOST_SCSI_OPS];
+	u64 statuses[VHOST_SCSI_STATUSES];
+	u64 direct;
 };
 
 /**
@@ -136,6 +203,7 @@ struct vhost_scsi_req {
  * @nreqs: how many
  * @free: those that are not in flight
  * @bytes: sum of their @bytes
+ * @stats: see above
  */
 struct vhost_scsi_vq {
 	struct vstor_vq svq;
@@ -144,6 +212,7 @@ struct vhost_scsi_vq {
 	unsigned int nreqs;
 	struct vhost_scsi_req *free;
 	u32 bytes;
+	struct vhost_scsi_stats stats;
 };
 
 /**
@@ -207,6 +276,9 @@ struct vhost_scsi_tport {
  * @block_mask: bits that must be 0 in the length of a piece of data that goes to the
  *	target core as it lies: of the largest block of any LUN; only grows
  * @luns: a bit for each LUN there is; atomic
+ * @read_only: a bit for each of them that must not be written
+ * @direct_rw: reads and writes may go the short way
+ * @direct: those LUNs where they can, direct.c
  */
 struct vhost_scsi_tpg {
 	struct se_portal_group tpg;
@@ -221,6 +293,9 @@ struct vhost_scsi_tpg {
 	u8 prot_type;
 	unsigned int block_mask;
 	DECLARE_BITMAP(luns, VHOST_SCSI_LUNS);
+	DECLARE_BITMAP(read_only, VHOST_SCSI_LUNS);
+	bool direct_rw;
+	struct xarray direct;
 };
 
 /**
@@ -240,6 +315,7 @@ struct vhost_scsi_endpoint {
  * @queues: control, event and request queues
  * @nvqs: how many; fixed
  * @number: in names and traces; fixed
+ * @stats_file: in debugfs
  * @works: send what may take its time; from the first endpoint on
  * @endpoint: set or NULL; dev.mutex
  * @controls: requests of the control queue, while there is an endpoint; its vq->mutex
@@ -255,6 +331,7 @@ struct vhost_scsi {
 	struct vhost_scsi_vq *queues;
 	unsigned int nvqs;
 	unsigned int number;
+	struct vstor_stats_file stats_file;
 	struct workqueue_struct *works;
 	struct vhost_scsi_endpoint *endpoint;
 	struct vhost_scsi_control *controls;
@@ -307,8 +384,31 @@ extern const struct vstor_ops vhost_scsi_request_ops;
 int vhost_scsi_vq_alloc_reqs(struct vhost_scsi_vq *sq);
 void vhost_scsi_vq_free_reqs(struct vhost_scsi_vq *sq);
 
+/* direct.c: the vq's worker, vq->mutex held */
+
+/*
+ * Sends a command whose data is @skip bytes into @iov the short way: 0, vstor_cmd_done()
+ * follows. -EAGAIN: it would exceed the queue's share of memory; -E2BIG: it must go the
+ * long way. Then nothing was done.
+ */
+int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg,
+			     const struct iovec *iov, unsigned int segs, size_t skip);
+/* Its bio has ended. False: the target core has it now; another vstor_cmd_done() follows. */
+bool vhost_scsi_direct_ended(struct vhost_scsi_req *req);
+/* Gives back its pages. */
+void vhost_scsi_direct_unmap(struct vhost_scsi_req *req);
+/* A LUN came; is about to go. Process context. */
+void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
+void vhost_scsi_direct_remove(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
+
 /* data.c: the vq's worker, vq->mutex held */
 
+/* Forward by @bytes, of which there are as many. */
+void vhost_scsi_advance(struct vhost_scsi_span *span, size_t bytes);
+/* Takes a share of the queue's memory; false: there is not so much left of it. */
+bool vhost_scsi_reserve(struct vhost_scsi_req *req, u32 bytes);
+/* Pages that @bytes of guest memory lie in, one counted for each piece in it. */
+unsigned int vhost_scsi_guest_pages(struct vhost_scsi_span span, size_t bytes);
 /*
  * Makes the request's scatterlists of the data that is @skip bytes into @iov; -EAGAIN
  * where it would exceed the queue's share of memory, with nothing done.
@@ -322,6 +422,11 @@ void vhost_scsi_unmap(struct vhost_scsi_req *req);
 
 /* submit.c */
 
+/*
+ * The target core knows it from here on, and ends it. False: it has ended, for there is no
+ * session.
+ */
+bool vhost_scsi_init_cmd(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg);
 /* Sends it to the target core, or ends it; vstor_cmd_done() follows in any case. */
 void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg);
 
@@ -336,6 +441,15 @@ int vhost_scsi_reply_now(struct vhost_scsi_reply *reply, const struct iovec *iov
 int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, size_t bytes);
 void vhost_scsi_reply_free(struct vhost_scsi_reply *reply);
 s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard);
+
+/* stats.c */
+void vhost_scsi_stats_init(void);
+void vhost_scsi_stats_exit(void);
+/* The device's file comes. */
+void vhost_scsi_stats_add(struct vhost_scsi *scsi);
+/* A request was taken; has ended. vq->mutex held. */
+void vhost_scsi_stats_taken(struct vhost_scsi_vq *sq, const struct vhost_scsi_command *command);
+void vhost_scsi_stats_ended(struct vhost_scsi_vq *sq, u8 response, u8 status);
 
 /* control.c */
 extern const struct vstor_ops vhost_scsi_control_ops;
@@ -360,6 +474,8 @@ long vhost_scsi_set_events_missed(struct vhost_scsi *scsi, void __user *argp);
 
 /* fabric.c */
 extern const struct target_core_fabric_ops vhost_scsi_fabric_ops;
+/* No ORDERED command waits for it any more. Process context. */
+void vhost_scsi_end_task_attr(struct se_cmd *se_cmd);
 
 /* configfs.c: what /sys/kernel/config/target/vhost is made of */
 extern struct configfs_attribute *vhost_scsi_wwn_attrs[];
