@@ -105,8 +105,9 @@ run_l1()
 	vm_share project /project
 	vm_share out /project/build/out readonly=off
 	[ -z "$run_share" ] || vm_share share /share
-	# Pages as they were left: what leaks of the kernel's memory is to show.
-	vm_cmdline+=" init_on_alloc=0"
+	# Pages as they were left: what leaks of the kernel's memory is to show. Grace periods
+	# end at once: what they keep goes sooner, and targets come and go by dozens of them.
+	vm_cmdline+=" init_on_alloc=0 rcupdate.rcu_expedited=1"
 	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root testbed.timeout=$run_timeout"
 	[ -z "$run_share" ] || vm_cmdline+=" testbed.share=1"
 	if [ -n "$run_debug" ]; then
