@@ -25,6 +25,7 @@ help: ## show this
 	@echo '  T=GROUP[/TEST]  with check: one group or one test'
 	@echo '  KERNEL=V    with check: the kernel of the testbed (default: 6.12)'
 	@echo '  DEBUG=1     with check and fuzz: the debug kernel (KASAN, lockdep, fault injection)'
+	@echo '  FIRST=1     with check: of tests that differ by a value only the first one'
 	@echo '  TIME=S SEED=N   with fuzz: for how long (default: $(TIME)), and which requests'
 	@echo '  QUICK=1     with bench: a few figures, in minutes'
 	@echo '  V=1         show the commands'
@@ -45,7 +46,7 @@ demo: ## set everything up, then show a guest using vhost_blk
 	$(Q)scripts/demo
 
 check: ## set everything up, then run all tests
-	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(T)
+	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(if $(FIRST),--first) $(T)
 
 fuzz: ## give a device in the testbed random requests for TIME seconds
 	$(Q)scripts/testbed run --kernel $(KERNEL) $(if $(DEBUG),--debug) --timeout $$(($(TIME) + 300)) -- \
