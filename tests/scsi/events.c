@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The event queue: LUNs that come and go, and events that were missed. */
+/* The event queue: LUNs that come, go and grow, and events that were missed. */
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "devices.h"
 #include "scsi.h"
 #include "tap.h"
 
@@ -90,6 +92,62 @@ TEST(nothing_without_hotplug)
 	give(dev, EVENT);
 	add(1);
 	vq_quiet(events_of(dev), VQ_QUIET_MS);
+}
+
+/* A disk that a table makes, of which there is more. */
+static const char *disk;
+
+static struct vdev *start_on_part(uint64_t features, const char **path)
+{
+	struct vdev *dev;
+
+	disk = nullb_new(&(struct nullb){ 0 });
+	*path = dm_linear_new(disk, 8192);
+	scsi_tpg_new();
+	scsi_lun_add(0, &(struct scsi_lun){ .mb = 1 });
+	scsi_lun_add(3, &(struct scsi_lun){ .path = *path });
+	dev = scsi_start(SCSI_WWPN, 1, 256, SCSI_FEATURES | features);
+	vdev_start(dev);
+	return dev;
+}
+
+static void resize(const char *path, unsigned int sectors)
+{
+	char table[100];
+
+	snprintf(table, sizeof(table), "0 %u linear %s 0\\n", sectors, disk);
+	dm_set(path, table);
+}
+
+/* VIRTIO 5.6.6.3: the reason is a sense code, CAPACITY DATA HAS CHANGED. */
+TEST(change_of_capacity_is_told_within_a_second)
+{
+	const char *path;
+	struct vdev *dev = start_on_part(BIT(VIRTIO_SCSI_F_CHANGE), &path);
+	struct virtio_scsi_event event;
+	struct blk_req req;
+	uint64_t from;
+
+	for (unsigned int sectors = 16384; sectors >= 4096; sectors /= 2) {
+		req = give(dev, EVENT);
+		vq_quiet(events_of(dev), VQ_QUIET_MS);
+		from = now_ms();
+		resize(path, sectors);
+		event = take(dev, &req);
+		check(now_ms() - from < CHANGE_MS, "it took %llu ms",
+		      (unsigned long long)(now_ms() - from));
+		must_be(&event, VIRTIO_SCSI_T_PARAM_CHANGE, 0x2a | 0x09 << 8, 3);
+	}
+}
+
+TEST(change_of_capacity_is_not_told_to_others)
+{
+	const char *path;
+	struct vdev *dev = start_on_part(BIT(VIRTIO_SCSI_F_HOTPLUG), &path);
+
+	give(dev, EVENT);
+	resize(path, 16384);
+	vq_quiet(events_of(dev), CHANGE_MS);
 }
 
 /* What comes while there is no buffer waits for one. */

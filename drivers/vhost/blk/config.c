@@ -6,9 +6,6 @@
 #include <linux/eventfd.h>
 #include "vhost_blk.h"
 
-/* The kernel tells nobody of a resize, so we look twice in the second promised. */
-#define VHOST_BLK_WATCH_PERIOD	(HZ / 2)
-
 static void vhost_blk_fill_topology(struct block_device *bdev,
 				    struct virtio_blk_config *config)
 {
@@ -142,7 +139,7 @@ static void vhost_blk_watch(struct work_struct *work)
 			eventfd_signal(blk->config_call);
 		blk->capacity = capacity;
 		queue_delayed_work(system_power_efficient_wq, &blk->config_work,
-				   VHOST_BLK_WATCH_PERIOD);
+				   VSTOR_WATCH_PERIOD);
 	}
 	mutex_unlock(&blk->dev.mutex);
 }
@@ -165,7 +162,7 @@ void vhost_blk_config_start(struct vhost_blk *blk)
 	blk->capacity_known = true;
 	blk->capacity = capacity;
 	queue_delayed_work(system_power_efficient_wq, &blk->config_work,
-			   VHOST_BLK_WATCH_PERIOD);
+			   VSTOR_WATCH_PERIOD);
 }
 
 long vhost_blk_set_config_call(struct vhost_blk *blk, void __user *argp)

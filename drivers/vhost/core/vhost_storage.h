@@ -32,6 +32,12 @@ struct vstor_hold;
 struct vstor_hold_region;
 struct vstor_vq;
 
+/*
+ * The kernel tells nobody of a device's change of size, so it is looked at, twice in the
+ * second that is promised.
+ */
+#define VSTOR_WATCH_PERIOD	(HZ / 2)
+
 /* Powers of 2: 1, 2 to 3, 4 to 7, ... commands; the last one is open. */
 #define VSTOR_BATCH_BUCKETS	10
 /* Powers of 2: below 1 us, below 2 us, ...; the last one is open, from 8 s on. */

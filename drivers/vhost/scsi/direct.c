@@ -26,13 +26,15 @@
  * @rcu: frees it
  * @dev: its backstore; only good while a command holds the LUN
  * @bdev: what that has open; the same
- * @block: bytes of a logical block
+ * @blocks: its last block, when that was looked at
+ * @block: bytes of one
  * @addr_mask: bits that must be 0 in the address of memory that is to reach it
  */
 struct vhost_scsi_direct {
 	struct rcu_head rcu;
 	struct se_device *dev;
 	struct block_device *bdev;
+	u64 blocks;
 	unsigned int block;
 	unsigned int addr_mask;
 };
@@ -86,6 +88,7 @@ void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 	direct->dev = dev;
 	direct->bdev = bdev;
 	direct->block = dev->dev_attrib.block_size;
+	direct->blocks = dev->transport->get_blocks(dev);
 	direct->addr_mask = bdev_dma_alignment(bdev);
 	/* Without memory for it, all goes the long way. */
 	if (xa_err(xa_store(&tpg->direct, lun->unpacked_lun, direct, GFP_KERNEL)))
@@ -98,6 +101,23 @@ void vhost_scsi_direct_remove(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 
 	if (direct)
 		kfree_rcu(direct, rcu);
+}
+
+void vhost_scsi_direct_watch(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg)
+{
+	struct vhost_scsi_direct *direct;
+	unsigned long lun;
+	u64 blocks;
+
+	/* They come and go under it. */
+	mutex_lock(&tpg->lock);
+	xa_for_each(&tpg->direct, lun, direct) {
+		blocks = direct->dev->transport->get_blocks(direct->dev);
+		if (blocks != direct->blocks)
+			vhost_scsi_capacity_event(scsi, tpg, lun);
+		direct->blocks = blocks;
+	}
+	mutex_unlock(&tpg->lock);
 }
 
 /* Nobody has reserved it; who has, and may what, is a longer story. */

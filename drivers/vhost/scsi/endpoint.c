@@ -227,6 +227,12 @@ static long vhost_scsi_get_target(struct vhost_scsi *scsi, void __user *argp,
 	return vhost_scsi_check_rings(scsi);
 }
 
+static void vhost_scsi_use_endpoint(struct vhost_scsi *scsi)
+{
+	vstor_stats_file_backend(&scsi->stats_file, scsi->endpoint->wwpn);
+	vhost_scsi_watch_start(scsi);
+}
+
 long vhost_scsi_set_endpoint(struct vhost_scsi *scsi, void __user *argp)
 {
 	struct vhost_scsi_endpoint *endpoint;
@@ -251,7 +257,7 @@ long vhost_scsi_set_endpoint(struct vhost_scsi *scsi, void __user *argp)
 	if (r)
 		vhost_scsi_drop_endpoint(scsi);
 	else
-		vstor_stats_file_backend(&scsi->stats_file, endpoint->wwpn);
+		vhost_scsi_use_endpoint(scsi);
 	vstor_dev_resume(&scsi->dev);
 	return r;
 }

@@ -103,7 +103,7 @@ static void vhost_scsi_fill_lun(u8 *bytes, u16 tag, u64 lun)
 }
 
 /* vq->mutex held. */
-static void vhost_scsi_add_event(struct vhost_scsi *scsi, u16 tag, u64 lun, u32 reason)
+static void vhost_scsi_add_event(struct vhost_scsi *scsi, u16 tag, u64 lun, u32 what, u32 reason)
 {
 	struct vhost_virtqueue *vq = vhost_scsi_event_vq(scsi);
 	struct vhost_scsi_event *event = NULL;
@@ -114,27 +114,77 @@ static void vhost_scsi_add_event(struct vhost_scsi *scsi, u16 tag, u64 lun, u32 
 		scsi->events_missed = true;
 		return;
 	}
-	event->event.event = cpu_to_vhost32(vq, VIRTIO_SCSI_T_TRANSPORT_RESET);
+	event->event.event = cpu_to_vhost32(vq, what);
 	event->event.reason = cpu_to_vhost32(vq, reason);
 	vhost_scsi_fill_lun(event->event.lun, tag, lun);
 	list_add_tail(&event->node, &scsi->events);
 	scsi->nevents++;
 }
 
-void vhost_scsi_lun_event(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg, u64 lun,
-			  u32 reason)
+/* To a guest that has not negotiated @feature it must not be told. */
+static void vhost_scsi_tell(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg, u64 lun,
+			    int feature, u32 what, u32 reason)
 {
 	struct vhost_virtqueue *vq = vhost_scsi_event_vq(scsi);
 	bool told;
 
 	mutex_lock(&vq->mutex);
-	/* A guest that does not know of hotplug must not be told of it. */
-	told = vhost_vq_get_backend(vq) && vhost_has_feature(vq, VIRTIO_SCSI_F_HOTPLUG);
+	told = vhost_vq_get_backend(vq) && vhost_has_feature(vq, feature);
 	if (told)
-		vhost_scsi_add_event(scsi, tpg->tag, lun, reason);
+		vhost_scsi_add_event(scsi, tpg->tag, lun, what, reason);
 	mutex_unlock(&vq->mutex);
 	if (told)
 		vstor_vq_poke(to_vstor_vq(vq));
+}
+
+void vhost_scsi_lun_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg, u64 lun,
+			  u32 reason)
+{
+	vhost_scsi_tell(scsi, tpg, lun, VIRTIO_SCSI_F_HOTPLUG, VIRTIO_SCSI_T_TRANSPORT_RESET,
+			reason);
+}
+
+/* VIRTIO 5.6.6.3: the reason is sense data, CAPACITY DATA HAS CHANGED. */
+void vhost_scsi_capacity_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg,
+			       u64 lun)
+{
+	vhost_scsi_tell(scsi, tpg, lun, VIRTIO_SCSI_F_CHANGE, VIRTIO_SCSI_T_PARAM_CHANGE,
+			0x2a | 0x09 << 8);
+}
+
+/*
+ * Nobody tells that a block device has changed its size: it is looked at. No LUN comes or
+ * goes meanwhile, and none is changed without its target's lock.
+ */
+static void vhost_scsi_watch(struct work_struct *work)
+{
+	struct vhost_scsi *scsi = container_of(work, struct vhost_scsi, watch.work);
+	struct vhost_scsi_tpg *tpg;
+	unsigned int i;
+
+	mutex_lock(&scsi->dev.mutex);
+	for (i = 0; scsi->endpoint && i < VHOST_SCSI_TARGETS; i++) {
+		tpg = scsi->endpoint->tpgs[i];
+		if (tpg)
+			vhost_scsi_direct_watch(scsi, tpg);
+	}
+	if (scsi->endpoint)
+		vhost_scsi_watch_start(scsi);
+	mutex_unlock(&scsi->dev.mutex);
+}
+
+void vhost_scsi_watch_init(struct vhost_scsi *scsi)
+{
+	INIT_DELAYED_WORK(&scsi->watch, vhost_scsi_watch);
+}
+
+void vhost_scsi_watch_start(struct vhost_scsi *scsi)
+{
+	lockdep_assert_held(&scsi->dev.mutex);
+
+	if (vhost_has_feature(vhost_scsi_event_vq(scsi), VIRTIO_SCSI_F_CHANGE))
+		queue_delayed_work(system_power_efficient_wq, &scsi->watch,
+				   VSTOR_WATCH_PERIOD);
 }
 
 void vhost_scsi_drop_events(struct vhost_scsi *scsi)

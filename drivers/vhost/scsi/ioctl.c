@@ -93,6 +93,7 @@ static int vhost_scsi_open(struct inode *inode, struct file *file)
 	vhost_dev_init(&scsi->dev, scsi->vqs, scsi->nvqs, UIO_MAXIOV,
 		       VHOST_SCSI_WEIGHT, VHOST_SCSI_BYTE_WEIGHT, true, NULL);
 	vhost_scsi_stats_add(scsi);
+	vhost_scsi_watch_init(scsi);
 	file->private_data = scsi;
 	return 0;
 }
@@ -105,6 +106,7 @@ static int vhost_scsi_release(struct inode *inode, struct file *file)
 	mutex_lock(&scsi->dev.mutex);
 	vhost_scsi_detach(scsi);
 	mutex_unlock(&scsi->dev.mutex);
+	cancel_delayed_work_sync(&scsi->watch);
 	vhost_dev_stop(&scsi->dev);
 	vhost_dev_cleanup(&scsi->dev);
 	if (scsi->works)

@@ -26,8 +26,8 @@
 #define VHOST_SCSI_FEATURES						\
 	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_ANY_LAYOUT) |	\
 	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
-	 BIT_ULL(VIRTIO_SCSI_F_HOTPLUG) | BIT_ULL(VIRTIO_SCSI_F_T10_PI) | \
-	 BIT_ULL(VHOST_F_LOG_ALL))
+	 BIT_ULL(VIRTIO_SCSI_F_HOTPLUG) | BIT_ULL(VIRTIO_SCSI_F_CHANGE) | \
+	 BIT_ULL(VIRTIO_SCSI_F_T10_PI) | BIT_ULL(VHOST_F_LOG_ALL))
 
 /* VIRTIO 5.6.2: what the first queues are for. */
 #define VHOST_SCSI_CONTROL_VQ	0
@@ -316,6 +316,7 @@ struct vhost_scsi_endpoint {
  * @nvqs: how many; fixed
  * @number: in names and traces; fixed
  * @stats_file: in debugfs
+ * @watch: looks at the sizes of LUNs
  * @works: send what may take its time; from the first endpoint on
  * @endpoint: set or NULL; dev.mutex
  * @controls: requests of the control queue, while there is an endpoint; its vq->mutex
@@ -332,6 +333,7 @@ struct vhost_scsi {
 	unsigned int nvqs;
 	unsigned int number;
 	struct vstor_stats_file stats_file;
+	struct delayed_work watch;
 	struct workqueue_struct *works;
 	struct vhost_scsi_endpoint *endpoint;
 	struct vhost_scsi_control *controls;
@@ -400,6 +402,8 @@ void vhost_scsi_direct_unmap(struct vhost_scsi_req *req);
 /* A LUN came; is about to go. Process context. */
 void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
 void vhost_scsi_direct_remove(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
+/* Tells of those LUNs of @tpg that have another size than the last time. The same. */
+void vhost_scsi_direct_watch(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg);
 
 /* data.c: the vq's worker, vq->mutex held */
 
@@ -464,8 +468,14 @@ void vhost_scsi_reset_released(struct se_cmd *se_cmd);
 /* event.c */
 extern const struct vstor_ops vhost_scsi_event_ops;
 /* A LUN came or went. Process context. */
-void vhost_scsi_lun_event(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg, u64 lun,
+void vhost_scsi_lun_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg, u64 lun,
 			  u32 reason);
+/* A LUN has another size. The same. */
+void vhost_scsi_capacity_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg,
+			       u64 lun);
+void vhost_scsi_watch_init(struct vhost_scsi *scsi);
+/* There is an endpoint, whose sizes are watched while it is there. dev.mutex held. */
+void vhost_scsi_watch_start(struct vhost_scsi *scsi);
 /* The endpoint goes; the vqs stand still. */
 void vhost_scsi_drop_events(struct vhost_scsi *scsi);
 /* Process context. */
