@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,8 +71,11 @@ void scsi_load_intree(void)
 		    "insmod /lib/modules/$(uname -r)/kernel/drivers/vhost/vhost_scsi.ko*; }");
 }
 
+/* Few things that a test does take longer than a command. */
 static void load_ours(void)
 {
+	if (!access("/sys/module/vhost_storage/holders/vhost_scsi", F_OK))
+		return;
 	run_command(IS_OURS " || ! " IS_LOADED " || rmmod vhost_scsi");
 	run_command("modprobe vhost_scsi && " IS_OURS);
 }
@@ -87,10 +92,11 @@ static void make_hba(const char *dir)
 
 void scsi_tpg_new(void)
 {
-	run_command("modprobe target_core_mod");
+	if (access(LIO, F_OK))
+		run_command("modprobe target_core_mod");
 	/* Where persistent reservations are kept; to be said before there is a fabric. */
-	run_command("[ -d /tmp/target/pr ] || "
-		    "{ mkdir -p /tmp/target/pr && echo /tmp/target >" LIO "/dbroot; }");
+	if (access("/tmp/target/pr", F_OK))
+		run_command("mkdir -p /tmp/target/pr && echo /tmp/target >" LIO "/dbroot");
 	if (!intree)
 		load_ours();
 	make_hba(LIO "/vhost");
@@ -211,25 +217,56 @@ const char *scsi_target_new(unsigned int mb)
 	return scsi_target_with(&(struct scsi_lun){ .mb = mb });
 }
 
-/* What held them may be on its way out: retried for a while. */
-static const char sweep_all[] =
-	"cd " LIO " || exit; "
-	"for try in $(seq 200); do "
-	"  rm -f vhost/*/tpgt_*/lun/lun_*/vst; rmdir vhost/*/tpgt_*/lun/lun_*; "
-	"  for tpg in vhost/*/tpgt_*; do echo NULL >$tpg/nexus; rmdir $tpg ${tpg%/*}; done; "
-	"  [ ! -d vhost ] || rmdir vhost; "
-	"  rmdir core/*_" HBA "/vst*; rmdir core/*_" HBA "; "
-	"  [ -d vhost ] || ls -d core/*_" HBA " || exit 0; "
-	"  sleep 0.05; "
-	"done >/dev/null 2>&1; exit 1";
+static void each_path(const char *pattern, int (*remove)(const char *path))
+{
+	glob_t found;
 
+	if (!glob(pattern, 0, NULL, &found))
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			remove(found.gl_pathv[i]);
+	globfree(&found);
+}
+
+static int drop_nexus(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n = write(fd, "NULL", 4);
+
+	close(fd);
+	return n == 4 ? 0 : -1;
+}
+
+static bool none(const char *pattern)
+{
+	glob_t found;
+	bool none = glob(pattern, 0, NULL, &found);
+
+	globfree(&found);
+	return none;
+}
+
+/* In the order in which one holds the other; what fails now may work the next time. */
+static bool sweep_once(void)
+{
+	each_path(LIO "/vhost/*/tpgt_*/lun/lun_*/vst", unlink);
+	each_path(LIO "/vhost/*/tpgt_*/lun/lun_*", rmdir);
+	each_path(LIO "/vhost/*/tpgt_*/nexus", drop_nexus);
+	each_path(LIO "/vhost/*/tpgt_*", rmdir);
+	each_path(LIO "/vhost/*.*", rmdir);
+	rmdir(LIO "/vhost");
+	each_path(LIO "/core/*_" HBA "/vst*", rmdir);
+	each_path(LIO "/core/*_" HBA, rmdir);
+	return access(LIO "/vhost", F_OK) && none(LIO "/core/*_" HBA);
+}
+
+/* What held them may be on its way out: retried for a while. */
 static bool sweep(void)
 {
-	if (access(LIO "/vhost", F_OK) && access(LIO "/core/rd_mcp_" HBA, F_OK) &&
-	    access(LIO "/core/iblock_" HBA, F_OK))
-		return true;
-	if (!system(sweep_all))
-		return true;
+	for (unsigned int try = 0; try < 200; try++) {
+		if (sweep_once())
+			return true;
+		sleep_ms(50);
+	}
 	diag("a target stays");
 	return false;
 }
