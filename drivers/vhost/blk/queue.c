@@ -20,8 +20,7 @@ static bool vhost_blk_ready(struct vstor_vq *svq)
 	return to_vhost_blk_vq(svq)->free;
 }
 
-/* Process context; nobody sleeps under the lock. */
-static void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial)
+void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial)
 {
 	spin_lock(&blk->serial_lock);
 	memcpy(serial, blk->serial, VHOST_BLK_SERIAL_BYTES);

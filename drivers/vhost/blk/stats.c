@@ -36,15 +36,12 @@ void vhost_blk_stats_ended(struct vhost_blk_vq *bq, struct vhost_blk_req *req)
 static void vhost_blk_show_vq(struct seq_file *seq, struct vhost_blk_vq *bq)
 {
 	struct vhost_blk_stats *stats = &bq->stats;
-	unsigned int i;
 
 	seq_printf(seq, "vq %u\n", bq->svq.index);
-	for (i = 0; i < VHOST_BLK_OPS; i++)
-		seq_printf(seq, "  %s %llu %llu\n", vhost_blk_op_names[i],
-			   READ_ONCE(stats->requests[i]), READ_ONCE(stats->bytes[i]));
-	for (i = 0; i < VHOST_BLK_STATUSES; i++)
-		seq_printf(seq, "  status_%s %llu\n", vhost_blk_status_names[i],
-			   READ_ONCE(stats->statuses[i]));
+	vstor_stats_show_requests(seq, vhost_blk_op_names, stats->requests, stats->bytes,
+				  VHOST_BLK_OPS);
+	vstor_stats_show_statuses(seq, vhost_blk_status_names, stats->statuses,
+				  VHOST_BLK_STATUSES);
 	seq_printf(seq, "  protection_errors %llu\n", READ_ONCE(stats->protection));
 	vstor_stats_show(seq, &bq->svq);
 }
@@ -53,9 +50,7 @@ static void vhost_blk_show_serial(struct seq_file *seq, struct vhost_blk *blk)
 {
 	char serial[VHOST_BLK_SERIAL_BYTES];
 
-	spin_lock(&blk->serial_lock);
-	memcpy(serial, blk->serial, sizeof(serial));
-	spin_unlock(&blk->serial_lock);
+	vhost_blk_copy_serial(blk, serial);
 	seq_puts(seq, "serial ");
 	seq_escape_mem(seq, serial, strnlen(serial, sizeof(serial)), ESCAPE_ANY_NP, NULL);
 	seq_putc(seq, '\n');

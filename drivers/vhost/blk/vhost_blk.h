@@ -262,6 +262,8 @@ extern const struct vstor_ops vhost_blk_ops;
 int vhost_blk_vq_alloc_reqs(struct vhost_blk_vq *bq);
 void vhost_blk_vq_free_reqs(struct vhost_blk_vq *bq);
 
+/* Process context; nobody sleeps under its lock. */
+void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial);
 /* Must a write be stable when it completes? */
 bool vhost_blk_is_stable(struct vhost_blk_vq *bq);
 

@@ -70,6 +70,27 @@ void vstor_stats_show(struct seq_file *seq, struct vstor_vq *svq)
 }
 EXPORT_SYMBOL_NS_GPL(vstor_stats_show, VHOST_STORAGE);
 
+void vstor_stats_show_requests(struct seq_file *seq, const char *const *names,
+			       const u64 *requests, const u64 *bytes, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		seq_printf(seq, "  %s %llu %llu\n", names[i], READ_ONCE(requests[i]),
+			   READ_ONCE(bytes[i]));
+}
+EXPORT_SYMBOL_NS_GPL(vstor_stats_show_requests, VHOST_STORAGE);
+
+void vstor_stats_show_statuses(struct seq_file *seq, const char *const *names,
+			       const u64 *statuses, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		seq_printf(seq, "  status_%s %llu\n", names[i], READ_ONCE(statuses[i]));
+}
+EXPORT_SYMBOL_NS_GPL(vstor_stats_show_statuses, VHOST_STORAGE);
+
 void vstor_stats_file_add(struct vstor_stats_file *file, struct dentry *dir, unsigned int number,
 			  void *private, const struct file_operations *fops)
 {

@@ -299,6 +299,11 @@ void vstor_stats_pushed(struct vstor_vq *svq, unsigned int n);
 void vstor_stats_latency(struct vstor_vq *svq, u64 ns);
 /* Lines of a name and values. Any context, no lock. */
 void vstor_stats_show(struct seq_file *seq, struct vstor_vq *svq);
+/* Of a module's own: each sort of its requests, with their bytes; how they ended. */
+void vstor_stats_show_requests(struct seq_file *seq, const char *const *names,
+			       const u64 *requests, const u64 *bytes, unsigned int n);
+void vstor_stats_show_statuses(struct seq_file *seq, const char *const *names,
+			       const u64 *statuses, unsigned int n);
 
 /* What the statistics show of a backend's name. */
 #define VSTOR_NAME_BYTES	64

@@ -41,15 +41,12 @@ void vhost_scsi_stats_ended(struct vhost_scsi_vq *sq, u8 response, u8 status)
 static void vhost_scsi_show_vq(struct seq_file *seq, struct vhost_scsi_vq *sq)
 {
 	struct vhost_scsi_stats *stats = &sq->stats;
-	unsigned int i;
 
 	seq_printf(seq, "vq %u\n", sq->svq.index);
-	for (i = 0; i < VHOST_SCSI_OPS; i++)
-		seq_printf(seq, "  %s %llu %llu\n", vhost_scsi_op_names[i],
-			   READ_ONCE(stats->requests[i]), READ_ONCE(stats->bytes[i]));
-	for (i = 0; i < VHOST_SCSI_STATUSES; i++)
-		seq_printf(seq, "  status_%s %llu\n", vhost_scsi_status_names[i],
-			   READ_ONCE(stats->statuses[i]));
+	vstor_stats_show_requests(seq, vhost_scsi_op_names, stats->requests, stats->bytes,
+				  VHOST_SCSI_OPS);
+	vstor_stats_show_statuses(seq, vhost_scsi_status_names, stats->statuses,
+				  VHOST_SCSI_STATUSES);
 	seq_printf(seq, "  direct %llu\n", READ_ONCE(stats->direct));
 	vstor_stats_show(seq, &sq->svq);
 }
