@@ -195,10 +195,7 @@ TEST(errors)
 
 static void resize(const struct blk *blk, unsigned long long sectors, const char *lower)
 {
-	char table[100];
-
-	snprintf(table, sizeof(table), "0 %llu linear %s 0\\n", sectors, lower);
-	dm_set(blk->path, table);
+	dm_linear_set(blk->path, lower, sectors);
 }
 
 static struct blk start_resizable(const char **lower)

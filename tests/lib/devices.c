@@ -204,12 +204,17 @@ const char *dm_new(const char *table)
 	return dm_find(name);
 }
 
-const char *dm_linear_new(const char *lower, uint64_t sectors)
+static const char *linear_table(const char *lower, uint64_t sectors)
 {
-	char table[300];
+	static char table[300];
 
 	snprintf(table, sizeof(table), "0 %llu linear %s 0\\n", (unsigned long long)sectors, lower);
-	return dm_new(table);
+	return table;
+}
+
+const char *dm_linear_new(const char *lower, uint64_t sectors)
+{
+	return dm_new(linear_table(lower, sectors));
 }
 
 const char *dm_half_delayed_new(const char *lower, uint64_t sectors, unsigned int ms)
@@ -238,6 +243,11 @@ void dm_set(const char *path, const char *table)
 	dm_name(strrchr(path, '/') + 1, name, sizeof(name));
 	run_command(DMSETUP " suspend %s && printf '%s' | " DMSETUP " load %s && "
 		    DMSETUP " resume %s", name, table, name, name);
+}
+
+void dm_linear_set(const char *path, const char *lower, uint64_t sectors)
+{
+	dm_set(path, linear_table(lower, sectors));
 }
 
 uint64_t device_sectors(const char *path)

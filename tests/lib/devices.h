@@ -39,8 +39,9 @@ const char *dm_new(const char *table);
 /* One that is the first sectors of another. */
 const char *dm_linear_new(const char *lower, uint64_t sectors);
 
-/* Gives it another one. */
+/* Gives it another one; that of so many first sectors. */
 void dm_set(const char *path, const char *table);
+void dm_linear_set(const char *path, const char *lower, uint64_t sectors);
 
 /*
  * A device of which the second half completes reads and writes later than the

@@ -76,7 +76,7 @@ static void load_ours(void)
 {
 	if (!access("/sys/module/vhost_storage/holders/vhost_scsi", F_OK))
 		return;
-	run_command(IS_OURS " || ! " IS_LOADED " || rmmod vhost_scsi");
+	run_command("! " IS_LOADED " || rmmod vhost_scsi");
 	run_command("modprobe vhost_scsi && " IS_OURS);
 }
 
@@ -349,6 +349,17 @@ void scsi_cmd_finish(struct scsi_result *res, struct used u)
 	check(res->resp.response != SCSI_NO_RESPONSE, "no response was written");
 }
 
+void scsi_finish_all(struct vq *vq, struct scsi_result *res, unsigned int n)
+{
+	for (unsigned int done = 0; done < n; done++) {
+		struct used u = vq_get(vq);
+
+		for (unsigned int i = 0; i < n; i++)
+			if (res[i].io.head == u.head && !res[i].io.done)
+				scsi_cmd_finish(&res[i], u);
+	}
+}
+
 struct scsi_result scsi_cmd_do(struct vq *vq, const struct scsi_cmd *cmd)
 {
 	uint64_t mark = guest_mark(&vq->dev->mem);
@@ -435,12 +446,19 @@ struct blk_req scsi_control_add(struct vdev *dev, const void *bytes, uint32_t le
 	return req_add(dev->vqs[0], bytes, len, untouched, room, &whole);
 }
 
-void scsi_tmf_do(struct vdev *dev, const struct virtio_scsi_ctrl_tmf_req *tmf, uint8_t response)
+struct blk_req scsi_control_do(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room)
 {
-	struct blk_req req = scsi_control_add(dev, tmf, sizeof(*tmf), 1);
+	struct blk_req req = scsi_control_add(dev, bytes, len, room);
 
 	blk_send(dev->vqs[0]);
 	req_finish(&req, vq_get(dev->vqs[0]));
+	return req;
+}
+
+void scsi_tmf_do(struct vdev *dev, const struct virtio_scsi_ctrl_tmf_req *tmf, uint8_t response)
+{
+	struct blk_req req = scsi_control_do(dev, tmf, sizeof(*tmf), 1);
+
 	check_eq(req.used_len, 1);
 	check_eq(req.in[0], response);
 	blk_free(&req);

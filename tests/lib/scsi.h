@@ -94,7 +94,9 @@ struct scsi_result {
 
 struct scsi_result scsi_cmd_add(struct vq *vq, const struct scsi_cmd *cmd);
 void scsi_cmd_finish(struct scsi_result *res, struct used u);
-/* All steps of it; the memory that it took is free again. */
+/* All of those, in whatever order they come. */
+void scsi_finish_all(struct vq *vq, struct scsi_result *res, unsigned int n);
+/* All steps of one; the memory that it took is free again. */
 struct scsi_result scsi_cmd_do(struct vq *vq, const struct scsi_cmd *cmd);
 void scsi_result_free(struct scsi_result *res);
 
@@ -109,6 +111,8 @@ void scsi_check_sense(const struct scsi_result *res, uint8_t key, uint8_t asc, u
 
 /* A request of the control queue: any bytes, with room for so many in return. */
 struct blk_req scsi_control_add(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room);
+/* All steps of one. */
+struct blk_req scsi_control_do(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room);
 /* A task management function, which must be answered so. */
 void scsi_tmf_do(struct vdev *dev, const struct virtio_scsi_ctrl_tmf_req *tmf, uint8_t response);
 

@@ -19,26 +19,15 @@
 
 static const char *lower;
 
-static void table_of(char *table, size_t size, unsigned int mb)
-{
-	snprintf(table, size, "0 %u linear %s 0\\n", mb * 2048, lower);
-}
-
 static void resize(const char *path, unsigned int mb)
 {
-	char table[100];
-
-	table_of(table, sizeof(table), mb);
-	dm_set(path, table);
+	dm_linear_set(path, lower, mb * 2048);
 }
 
 static const char *disk_of(unsigned int mb)
 {
-	char table[100];
-
 	lower = nullb_new(&(struct nullb){ .mb = 64 });
-	table_of(table, sizeof(table), mb);
-	return dm_new(table);
+	return dm_linear_new(lower, mb * 2048);
 }
 
 static int config_call(struct blk *blk)

@@ -95,7 +95,6 @@ TEST(table_exchanged_under_load)
 	const char *lower = nullb_new(&(struct nullb){}), *path = slow_disk_over(lower, 600);
 	struct blk blk = load_start(path, QUEUES);
 	struct load l[QUEUES];
-	char good[100];
 
 	queues_of(&blk, l, 16);
 	loads_put_all(l, QUEUES, true, 1);
@@ -103,8 +102,7 @@ TEST(table_exchanged_under_load)
 	finish_as(l, -1);
 	loads_put_all(l, QUEUES, true, 1);
 	finish_as(l, VIRTIO_BLK_S_IOERR);
-	snprintf(good, sizeof(good), "0 32768 linear %s 0\\n", lower);
-	dm_set(path, good);
+	dm_linear_set(path, lower, 32768);
 	loads_put_all(l, QUEUES, true, 1);
 	loads_finish(l, QUEUES);
 	for (unsigned int i = 0; i < QUEUES; i++)

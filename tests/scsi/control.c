@@ -28,15 +28,6 @@ static struct vdev *start_slow(void)
 	return start_with(&(struct scsi_lun){ .path = slow_disk(16, SLOW_DISK_MS) });
 }
 
-static struct blk_req control_do(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room)
-{
-	struct blk_req req = scsi_control_add(dev, bytes, len, room);
-
-	blk_send(dev->vqs[0]);
-	req_finish(&req, vq_get(dev->vqs[0]));
-	return req;
-}
-
 static struct virtio_scsi_ctrl_tmf_req tmf_of(uint32_t subtype, uint8_t lun, uint64_t tag)
 {
 	return (struct virtio_scsi_ctrl_tmf_req){
@@ -95,7 +86,7 @@ TEST(notifications_are_none)
 			.event_requested = htole32(0x7e),
 		};
 
-		req = control_do(dev, &an, sizeof(an), sizeof(resp));
+		req = scsi_control_do(dev, &an, sizeof(an), sizeof(resp));
 		check_eq(req.used_len, sizeof(resp));
 		memcpy(&resp, req.in, sizeof(resp));
 		check_eq(resp.event_actual, 0);
@@ -121,7 +112,7 @@ TEST_V(junk_is_a_failure, junk)
 	struct blk_req req;
 
 	tmf.type = htole32(v->type);
-	req = control_do(dev, &tmf, v->len, 5);
+	req = scsi_control_do(dev, &tmf, v->len, 5);
 	check_eq(req.used_len, 1);
 	check_eq(req.in[0], VIRTIO_SCSI_S_FAILURE);
 	tmf.type = VIRTIO_SCSI_T_TMF;

@@ -324,17 +324,6 @@ static void put_slow(struct vdev *dev, struct scsi_result *res)
 		sleep_ms(5);
 }
 
-static void take_slow(struct vdev *dev, struct scsi_result *res)
-{
-	for (unsigned int n = 0; n < REQUESTS; n++) {
-		struct used u = vq_get(scsi_queue(dev, 0));
-
-		for (unsigned int i = 0; i < REQUESTS; i++)
-			if (res[i].io.head == u.head && !res[i].io.done)
-				scsi_cmd_finish(&res[i], u);
-	}
-}
-
 /* SAM: those of others that a reset ends have a status of their own, if there is to be one. */
 static const struct reset {
 	const char *name;
@@ -357,7 +346,7 @@ TEST_V(reset_by_another_ends_commands_in_flight, resets)
 
 	put_slow(dev, res);
 	scsi_tmf_do(dev, &tmf, VIRTIO_SCSI_S_OK);
-	take_slow(dev, res);
+	scsi_finish_all(scsi_queue(dev, 0), res, REQUESTS);
 	for (unsigned int i = 0; i < REQUESTS; i++) {
 		scsi_check_response(&res[i], v->response);
 		check_eq(res[i].resp.status, v->status);
@@ -387,7 +376,7 @@ TEST(preempt_and_abort_ends_commands_in_flight)
 	blk_send(scsi_queue(dev, 0));
 	sleep_ms(100);
 	by_the_other(dev, prout(5, 7, 9));
-	take_slow(dev, res);
+	scsi_finish_all(scsi_queue(dev, 0), res, REQUESTS);
 	for (unsigned int i = 0; i < REQUESTS; i++)
 		check(res[i].resp.status == TASK_ABORTED ||
 		      res[i].resp.response == VIRTIO_SCSI_S_ABORTED,
@@ -408,7 +397,7 @@ TEST(ordered_command_waits)
 	cmd.task_attr = VIRTIO_SCSI_S_ORDERED;
 	ordered = scsi_cmd_add(scsi_queue(dev, 1), &cmd);
 	blk_send(scsi_queue(dev, 1));
-	take_slow(dev, res);
+	scsi_finish_all(scsi_queue(dev, 0), res, REQUESTS);
 	check(!vq_pop(scsi_queue(dev, 1), &u), "the ORDERED one has overtaken");
 	for (unsigned int i = 0; i < REQUESTS; i++)
 		scsi_check_sense(&res[i], 0, 0, 0);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The event queue: LUNs that come, go and grow, and events that were missed. */
 #include <endian.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -111,14 +110,6 @@ static struct vdev *start_on_part(uint64_t features, const char **path)
 	return dev;
 }
 
-static void resize(const char *path, unsigned int sectors)
-{
-	char table[100];
-
-	snprintf(table, sizeof(table), "0 %u linear %s 0\\n", sectors, disk);
-	dm_set(path, table);
-}
-
 /* VIRTIO 5.6.6.3: the reason is a sense code, CAPACITY DATA HAS CHANGED. */
 TEST(change_of_capacity_is_told_within_a_second)
 {
@@ -131,7 +122,7 @@ TEST(change_of_capacity_is_told_within_a_second)
 	for (unsigned int sectors = 16384; sectors >= 4096; sectors /= 2) {
 		req = give(dev, EVENT);
 		vq_quiet(events_of(dev), VQ_QUIET_MS);
-		resize(path, sectors);
+		dm_linear_set(path, disk, sectors);
 		from = now_ms();
 		event = take(dev, &req);
 		check(now_ms() - from < CHANGE_MS, "it took %llu ms",
@@ -146,7 +137,7 @@ TEST(change_of_capacity_is_not_told_to_others)
 	struct vdev *dev = start_on_part(BIT(VIRTIO_SCSI_F_HOTPLUG), &path);
 
 	give(dev, EVENT);
-	resize(path, 16384);
+	dm_linear_set(path, disk, 16384);
 	vq_quiet(events_of(dev), CHANGE_MS);
 }
 

@@ -184,18 +184,6 @@ TEST(more_than_32_mib_rejected)
 	scsi_result_free(&res);
 }
 
-/* They may come in any order. */
-static void finish_all(struct vq *vq, struct scsi_result *res, unsigned int n)
-{
-	for (unsigned int done = 0; done < n; done++) {
-		struct used u = vq_get(vq);
-
-		for (unsigned int i = 0; i < n; i++)
-			if (res[i].io.head == u.head && !res[i].io.done)
-				scsi_cmd_finish(&res[i], u);
-	}
-}
-
 /* More large commands than a queue may have in flight at one time wait in the ring. */
 TEST_LIMIT(large_commands_at_once_ok, 60)
 {
@@ -212,7 +200,7 @@ TEST_LIMIT(large_commands_at_once_ok, 60)
 		res[i] = scsi_cmd_add(vq, &cmd);
 	}
 	blk_send(vq);
-	finish_all(vq, res, 6);
+	scsi_finish_all(vq, res, 6);
 	for (unsigned int i = 0; i < 6; i++) {
 		scsi_check_response(&res[i], VIRTIO_SCSI_S_OK);
 		check_same(res[i].data, data, 20 << 20, "read");
@@ -233,7 +221,7 @@ TEST(many_commands_at_once_ok)
 		res[i] = scsi_cmd_add(vq, &cmd);
 	}
 	blk_send(vq);
-	finish_all(vq, res, 60);
+	scsi_finish_all(vq, res, 60);
 	for (unsigned int i = 0; i < 60; i++) {
 		scsi_check_response(&res[i], VIRTIO_SCSI_S_OK);
 		fill(data, sizeof(data), i);
