@@ -15,13 +15,14 @@ private = $(out)/private
 Q = $(if $(V),,@)
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules modules_install demo check fuzz bench style clean
+.PHONY: help modules modules_install install demo check fuzz bench style clean
 
 help: ## show this
 	@sed -n 's/^\([a-z_]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 30
 	@echo
 	@echo '  KDIR=DIR    kernel headers to build for (default: the running kernel)'
 	@echo '  KSRC=DIR    kernel source that has drivers/vhost/vhost.h (default: linux-source)'
+	@echo '  DESTDIR=DIR with modules_install and install: a root other than /'
 	@echo '  T=GROUP[/TEST]  with check: one group or one test'
 	@echo '  KERNEL=V    with check: the kernel of the testbed (default: 6.12)'
 	@echo '  DEBUG=1     with check and fuzz: the debug kernel (KASAN, lockdep, fault injection)'
@@ -40,7 +41,14 @@ modules: ## build vhost_storage.ko, vhost_blk.ko and vhost_scsi.ko for KDIR
 	$(Q)cp $(tree)/drivers/vhost/*/vhost_*.ko $(out)/
 
 modules_install: modules ## install the modules under updates/ of KDIR's kernel
-	$(Q)$(MAKE) -s -C $(KDIR) M=$(tree) VHOST_PRIVATE=$(private) INSTALL_MOD_DIR=updates modules_install
+	$(Q)$(MAKE) -s -C $(KDIR) M=$(tree) VHOST_PRIVATE=$(private) INSTALL_MOD_DIR=updates \
+		INSTALL_MOD_PATH=$(DESTDIR) modules_install
+
+install: modules_install ## that, and what lets libvirt use vhost_blk: a udev rule, an AppArmor rule
+	$(Q)install -Dm644 scripts/install.d/60-vhost-blk.rules \
+		$(DESTDIR)/usr/lib/udev/rules.d/60-vhost-blk.rules
+	$(Q)install -Dm644 scripts/install.d/apparmor-vhost-blk \
+		$(DESTDIR)/etc/apparmor.d/abstractions/libvirt-qemu.d/vhost-blk
 
 demo: ## set everything up, then show a guest using vhost_blk
 	$(Q)scripts/demo
