@@ -10,7 +10,9 @@ guest_usage()
 	environment: GUEST_QEMU, the QEMU binary (default: the patched one);
 	GUEST_TIMEOUT in seconds (default 600, more on the debug kernel); GUEST_DIR, a folder for this run's
 	files (default: a new one under /tmp); GUEST_BOOT=disk, let the firmware find
-	a kernel, which needs testbed.level=l2 testbed.lower=root on its command line.
+	a kernel, which needs testbed.level=l2 on its command line.
+	L2's root is the Debian root of L1, on a disk of its own behind all others, and its
+	/project is L1's; both are read-only.
 	Exits with COMMAND's status; 128 when L2 was lost.
 	EOF
 	exit 2
@@ -37,12 +39,15 @@ testbed_guest()
 	[ -w /dev/kvm ] || die "L1 has no /dev/kvm: see its dmesg for kvm_amd"
 	# The distribution's kernel, whatever L1 runs on.
 	vm_vmlinuz=$(echo /boot/vmlinuz-6.12.*)
-	vm_initrd=/project/build/testbed/6.12/initrd
+	vm_initrd=/project/build/testbed/l2/initrd
 	mkdir -p "${GUEST_DIR:=$(mktemp -d /tmp/guest.XXXXXX)}"
 	vm_begin "$GUEST_DIR"
 	vm_args=(-M q35 -accel kvm -cpu host -smp 1 -m 1G "${vm_args[@]}")
-	vm_share root /
-	vm_cmdline+=" testbed.level=l2 testbed.lower=root testbed.timeout=$timeout"
+	# In the last slot: whatever disk a test adds is vda.
+	vm_args+=(-drive "if=none,id=testbed.root,file=/run/testbed-l2/root.img,format=raw,readonly=on"
+		-device virtio-blk-pci,drive=testbed.root,serial=testbed.root,addr=1e)
+	vm_share project /project
+	vm_cmdline+=" testbed.level=l2 testbed.timeout=$timeout"
 	# Every character on the serial line is an exit through two machines.
 	vm_cmdline+=" loglevel=5 rcupdate.rcu_expedited=1"
 	# What L1 may lose of its interrupts its guest may lose as well: see vm-init.

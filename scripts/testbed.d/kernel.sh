@@ -32,30 +32,29 @@ kernel_of_debug()
 	kdir=$kbase/build
 }
 
-# Modules that must be there before the root is, in order of their needs.
-initrd_modules=(9p 9pnet_virtio overlay)
-
-# initrd_make FOLDER
+# initrd_make FOLDER MODULE...: modules that must be there before the root is, in order
+# of their needs.
 initrd_make()
 {
-	local partial=$1/initrd.partial
+	local folder=$1 partial=$1/initrd.partial
 
+	shift
 	rm -rf "$partial"
 	in_root bash /project/scripts/testbed.d/build-initrd "$release" "$kbase" \
-		"/project${partial#"$top"}" "${initrd_modules[@]}"
-	mv "$partial/initrd" "$1/initrd"
+		"/project${partial#"$top"}" "$@"
+	mv "$partial/initrd" "$folder/initrd"
 	rm -rf "$partial"
-	echo "$initrd_key" >"$1/initrd.key"
+	echo "$initrd_key" >"$folder/initrd.key"
 }
 
-# initrd_setup FOLDER: for the kernel chosen last, into that folder.
+# initrd_setup FOLDER MODULE...: for the kernel chosen last, into that folder.
 initrd_setup()
 {
 	mkdir -p "$1"
 	initrd_key=$(key_of "$here"/{build-initrd,initrd-init,vm-init} -- \
-		"$release" "$root_key" "$kbase")
+		"$release" "$root_key" "$kbase" "$*")
 	[ "$(cat "$1/initrd.key" 2>/dev/null)" = "$initrd_key" ] ||
-		step initrd "making the initrd" initrd_make "$1"
+		step initrd "making the initrd" initrd_make "$@"
 }
 
 modules_make()
@@ -101,12 +100,10 @@ kernel_setup()
 {
 	lock "$build"
 	kernel_stock
-	# L2's, and L1's too unless that runs on the debug kernel.
-	initrd_setup "$build/testbed/$kernel_version"
-	if [ -n "$kernel_debug" ]; then
-		kernel_of_debug
-		initrd_setup "$kbuild"
-	fi
+	# L2 runs on the distribution's kernel, whatever L1 runs on.
+	initrd_setup "$build/testbed/l2" 9p 9pnet_virtio virtio_blk ext4
+	[ -z "$kernel_debug" ] || kernel_of_debug
+	initrd_setup "$kbuild" 9p 9pnet_virtio overlay
 	step modules "building the modules for $release" modules_make
 	step tests "building the tests' programs" tests_make
 	layer_key=$(key_of "$build/modules/$release"/*.ko -- "$qemu_key" "$root_key" "$kbase")

@@ -104,6 +104,7 @@ run_l1()
 	vm_share root "/cache/${root##*/}"
 	vm_share project /project
 	vm_share out /project/build/out readonly=off
+	vm_share l2 "/cache/${l2##*/}"
 	[ -z "$run_share" ] || vm_share share /share
 	# Pages as they were left: what leaks of the kernel's memory is to show. Grace periods
 	# end at once: what they keep goes sooner, and targets come and go by dozens of them.

@@ -4,7 +4,8 @@
 #
 #	stress.sh FILESYSTEM SECONDS FILES
 #
-# Prints what keep.py does.
+# Prints what keep.py does. The stress is nice: on an emulated machine what is kept would
+# else wait minutes for a CPU, and not for the disk.
 set -eu -o pipefail
 
 fs=$1 seconds=$2 files=$3
@@ -13,7 +14,7 @@ here=$(dirname "$0")
 # Files and folders that come, go, and change their names, sizes and holes.
 names()
 {
-	stress-ng --temp-path /mnt/names --timeout "$seconds" --verify \
+	nice -n 19 stress-ng --temp-path /mnt/names --timeout "$seconds" --verify \
 		--dentry 1 --dentries 256 --dir 1 --dir-dirs 64 --rename 1 \
 		--fallocate 1 --fallocate-bytes 8m --hdd 1 --hdd-bytes 8m
 }
@@ -34,7 +35,7 @@ xfs)	mkfs.xfs -q -f /dev/vda ;;
 esac
 mount -o discard /dev/vda /mnt
 mkdir /mnt/keep /mnt/names /mnt/stress
-STRESS_SECONDS=$seconds fio "$here/stress.fio" >/tmp/fio.out 2>&1 &
+STRESS_SECONDS=$seconds nice -n 19 fio "$here/stress.fio" >/tmp/fio.out 2>&1 &
 fio=$!
 names >/tmp/names.out 2>&1 &
 names=$!
