@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# A LUN of vhost_scsi for a guest's disk. Sourced after l2.sh.
+
+lun_lio=/sys/kernel/config/target
+lun_wwpn=naa.50014057636c3201
+lun_tpg=$lun_lio/vhost/$lun_wwpn/tpgt_1
+lun_store=$lun_lio/core/iblock_9/l2
+
+# A target with the disk of l2_prepare, or another one in $l2_disk, as LUN 0.
+lun_prepare()
+{
+	modprobe -a target_core_mod target_core_iblock
+	modprobe tcm_vhost
+	[ -d /sys/module/vhost_storage/holders/vhost_scsi ] || fail "tcm_vhost is not ours"
+	trap 'l2_cleanup; lun_remove' EXIT
+	mkdir -p "$lun_store"
+	echo "udev_path=$l2_disk" >"$lun_store/control"
+	echo 1 >"$lun_store/enable"
+	# As targetcli does; without one there are no VPD pages to speak of.
+	echo 50014057-636c-3203-0000-000000000000 >"$lun_store/wwn/vpd_unit_serial"
+	lun_attributes
+	mkdir -p "$lun_tpg/lun/lun_0"
+	echo naa.50014057636c3202 >"$lun_tpg/nexus"
+	ln -s "$lun_store" "$lun_tpg/lun/lun_0/l2"
+}
+
+# What the backstore emulates, as far as its device can.
+lun_attributes()
+{
+	local attribute
+
+	for attribute in emulate_tpu emulate_tpws; do
+		echo 1 2>/dev/null >"$lun_store/attrib/$attribute" || :
+	done
+}
+
+lun_remove()
+{
+	[ -d "$lun_tpg" ] || return 0
+	rm -f "$lun_tpg/lun/lun_0/l2"
+	echo NULL >"$lun_tpg/nexus"
+	rmdir "$lun_tpg/lun/lun_0" "$lun_tpg" "${lun_tpg%/*}" $lun_lio/vhost "$lun_store" \
+		"${lun_store%/*}"
+}
