@@ -145,6 +145,28 @@ TEST_V(overrun, overruns)
 	must_end(start_on_a_disk(), &v->cmd, VIRTIO_SCSI_S_OVERRUN);
 }
 
+/* What has a range, and no data. */
+static const struct wrong_way ranges[] = {
+	{ "verify_10", { .cdb = { 0x2f, 0, 0, 0, 0, 0, 0, 0, 2 } } },
+	{ "verify_16", { .cdb = { 0x8f, [13] = 2 } } },
+	{ "synchronize_cache", { .cdb = { 0x35, 0, 0, 0, 0, 0, 0, 0, 2 } } },
+	{ "synchronize_cache_16", { .cdb = { 0x91, [13] = 2 } } },
+};
+
+TEST_V(range_without_data_ok, ranges)
+{
+	must_end(start_on_a_disk(), &v->cmd, VIRTIO_SCSI_S_OK);
+}
+
+/* Past the end of it: LOGICAL BLOCK ADDRESS OUT OF RANGE. */
+TEST_V(range_past_the_end_rejected, ranges)
+{
+	struct scsi_cmd cmd = v->cmd;
+
+	cmd.cdb[2] = 0x7f;
+	must_sense(start_on_a_disk(), &cmd, 5, 0x21, 0);
+}
+
 TEST(more_room_than_is_asked_for_is_a_residual)
 {
 	struct vq *vq = start_16();

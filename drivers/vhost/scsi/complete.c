@@ -54,6 +54,18 @@ void vhost_scsi_reply_free(struct vhost_scsi_reply *reply)
 }
 
 /*
+ * Did it ask for more data than there was room for? The target core says so of a VERIFY or
+ * a SYNCHRONIZE CACHE too, which have a range and no data.
+ */
+static bool vhost_scsi_is_overrun(const struct vhost_scsi_req *req)
+{
+	if (!(req->se_cmd.se_cmd_flags & SCF_OVERFLOW_BIT))
+		return false;
+	return req->command.dir != VHOST_SCSI_NO_DATA ||
+	       vhost_scsi_cdb_dir(req->command.cdb) != VHOST_SCSI_ANY_DATA;
+}
+
+/*
  * VIRTIO 5.6.6.1: which response. What a task management function has ended is that,
  * whatever came of it.
  */
@@ -65,7 +77,7 @@ static u8 vhost_scsi_response(const struct vhost_scsi_req *req)
 		return req->response;
 	if (req->aborted)
 		return req->aborted_as;
-	if (req->se_cmd.se_cmd_flags & SCF_OVERFLOW_BIT)
+	if (vhost_scsi_is_overrun(req))
 		return VIRTIO_SCSI_S_OVERRUN;
 	return VIRTIO_SCSI_S_OK;
 }
