@@ -54,10 +54,10 @@ void vhost_scsi_reply_free(struct vhost_scsi_reply *reply)
 }
 
 /*
- * Did it ask for more data than there was room for? The target core says so of a VERIFY or
- * a SYNCHRONIZE CACHE too, which have a range and no data.
+ * The target core says so of a VERIFY or a SYNCHRONIZE CACHE too, which have a range and no
+ * data.
  */
-static bool vhost_scsi_is_overrun(const struct vhost_scsi_req *req)
+bool vhost_scsi_is_overrun(const struct vhost_scsi_req *req)
 {
 	if (!(req->se_cmd.se_cmd_flags & SCF_OVERFLOW_BIT))
 		return false;

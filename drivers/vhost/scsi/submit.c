@@ -38,11 +38,9 @@ static enum dma_data_direction vhost_scsi_dma_dir(const struct vhost_scsi_comman
  */
 static bool vhost_scsi_is_complete(const struct vhost_scsi_req *req)
 {
-	const struct se_cmd *se_cmd = &req->se_cmd;
-
-	if (se_cmd->se_cmd_flags & SCF_OVERFLOW_BIT)
+	if (vhost_scsi_is_overrun(req))
 		return false;
-	return !req->command.pi || req->command.pi >= se_cmd->prot_length;
+	return !req->command.pi || req->command.pi >= req->se_cmd.prot_length;
 }
 
 static void vhost_scsi_send(struct vhost_scsi_req *req)

@@ -444,6 +444,8 @@ int vhost_scsi_reply_now(struct vhost_scsi_reply *reply, const struct iovec *iov
 			 const void *answer, size_t bytes);
 int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, size_t bytes);
 void vhost_scsi_reply_free(struct vhost_scsi_reply *reply);
+/* Has it asked for more data than there is room for? Once the target core has its CDB. */
+bool vhost_scsi_is_overrun(const struct vhost_scsi_req *req);
 s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard);
 
 /* stats.c */
