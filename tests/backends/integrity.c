@@ -4,126 +4,26 @@
  * read is verified, and what was damaged behind the device's back is an error to the
  * guest. Disks: scsi_debug, and the NVMe namespaces that L1 was booted with.
  */
-#include <glob.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "integrity.h"
 #include "load.h"
 #include "tap.h"
 
 #define PLACES 64
-#define SCSI_DEBUG_MB 16
-#define DATA "/tmp/vst.data"
 
 struct disk {
 	const char *name;
-	/* Parameters of scsi_debug; NULL: an NVMe namespace. */
-	const char *scsi_debug;
-	const char *format;
+	struct pi_disk disk;
 };
 
 static const struct disk disks[] = {
-	{ "scsi_dif_1", "dif=1 dix=1", "T10-DIF-TYPE1-CRC" },
-	{ "scsi_dif_3", "dif=3 dix=1", "T10-DIF-TYPE3-CRC" },
-	{ "scsi_dif_1_ip", "dif=1 dix=1 guard=1", "T10-DIF-TYPE1-IP" },
-	{ "nvme_pi_1", NULL, "T10-DIF-TYPE1-CRC" },
+	{ "scsi_dif_1", { "dif=1 dix=1", "T10-DIF-TYPE1-CRC" } },
+	{ "scsi_dif_3", { "dif=3 dix=1", "T10-DIF-TYPE3-CRC" } },
+	{ "scsi_dif_1_ip", { "dif=1 dix=1 guard=1", "T10-DIF-TYPE1-IP" } },
+	{ "nvme_pi_1", { NULL, "T10-DIF-TYPE1-CRC" } },
 };
-
-static bool format_is(const char *sys, const char *format)
-{
-	char path[300], got[64] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/integrity/format", sys);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (fgets(got, sizeof(got), f))
-		got[strcspn(got, "\n")] = 0;
-	fclose(f);
-	return !strcmp(got, format);
-}
-
-/* The block device that matches the pattern and has this protection. */
-static const char *find(const char *pattern, const char *format)
-{
-	const char *found = NULL;
-	char *path;
-	glob_t g;
-
-	for (int tries = 0; tries < 100 && !found; tries++) {
-		if (tries)
-			sleep_ms(100);
-		if (glob(pattern, 0, NULL, &g))
-			continue;
-		for (size_t i = 0; i < g.gl_pathc && !found; i++) {
-			if (!format_is(g.gl_pathv[i], format))
-				continue;
-			check(asprintf(&path, "/dev/%s", strrchr(g.gl_pathv[i], '/') + 1) > 0,
-			      "out of memory");
-			found = path;
-		}
-		globfree(&g);
-	}
-	check(found, "no disk with protection %s", format);
-	return found;
-}
-
-static bool drop_scsi_debug(void)
-{
-	if (access("/sys/module/scsi_debug", F_OK))
-		return true;
-	return system("modprobe -r scsi_debug") == 0;
-}
-
-__attribute__((constructor)) static void drop_after(void)
-{
-	tap_after(drop_scsi_debug);
-}
-
-static const char *disk_new(const struct disk *d)
-{
-	if (!d->scsi_debug) {
-		run_command("modprobe nvme");
-		return find("/sys/block/nvme*n1", d->format);
-	}
-	run_command("modprobe sd_mod; modprobe scsi_debug dev_size_mb=%u delay=0 %s",
-		    SCSI_DEBUG_MB, d->scsi_debug);
-	return find("/sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*/block/sd*",
-		    d->format);
-}
-
-/*
- * Data and protection of one block, as they are but for what the command does to the
- * data, in the place of another.
- */
-static void nvme_move(const char *path, uint64_t from, uint64_t to, const char *command)
-{
-	const char *args = "-c 0 -z 512 -y 8 -d " DATA " -M " DATA ".pi";
-
-	run_command("{ nvme read %s -s %llu %s && %s && nvme write %s -s %llu %s; } >" DATA ".log 2>&1",
-		    path, (unsigned long long)from, args, command, path,
-		    (unsigned long long)to, args);
-}
-
-/* New data without new protection. */
-static void damage(const char *path, uint64_t sector)
-{
-	const char *name = strrchr(path, '/') + 1;
-	unsigned char data[SECTOR];
-
-	fill(data, SECTOR, 99);
-	if (strstr(name, "nvme")) {
-		nvme_move(path, sector, sector, "printf X | dd of=" DATA " conv=notrunc 2>&1");
-		return;
-	}
-	run_command("echo 0 >/sys/block/%s/integrity/write_generate", name);
-	device_write(path, sector * SECTOR, data, SECTOR);
-	run_command("echo 1 >/sys/block/%s/integrity/write_generate", name);
-}
 
 static void fill_disk(struct blk *blk, unsigned char *data)
 {
@@ -142,7 +42,7 @@ TEST_V(written_data_reads_back, disks)
 {
 	const struct blk_layout odd = { "", .out = { 16, 100 }, .in = { 100 }, .offset = 3 };
 	static unsigned char data[1 << 20], got[1 << 20];
-	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(v) });
+	struct blk blk = blk_start(&(struct blk_setup){ .path = pi_disk_new(&v->disk) });
 
 	fill(data, sizeof(data), 6);
 	blk_write(blk.vq, 0, data, sizeof(data));
@@ -173,7 +73,7 @@ static void *scribble(void *arg)
  */
 TEST_V(data_may_change_while_it_is_written, disks)
 {
-	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(v) });
+	struct blk blk = blk_start(&(struct blk_setup){ .path = pi_disk_new(&v->disk) });
 	struct load l = load_new(blk.vq, 16);
 	pthread_t thread;
 
@@ -194,10 +94,10 @@ TEST_V(data_may_change_while_it_is_written, disks)
 TEST_V(damaged_block_is_an_error, disks)
 {
 	static unsigned char data[PLACES * SECTOR], got[SECTOR];
-	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(v) });
+	struct blk blk = blk_start(&(struct blk_setup){ .path = pi_disk_new(&v->disk) });
 
 	fill_disk(&blk, data);
-	damage(blk.path, 10);
+	pi_damage(blk.path, 10);
 	read_must_fail(&blk, 10, 1);
 	read_must_fail(&blk, 8, 8);
 	check_eq(vdev_stat(0, "protection_errors", 1), 2);
@@ -213,32 +113,25 @@ TEST_V(damaged_block_is_an_error, disks)
 
 /* Type 3 has nothing that says where a block belongs. */
 static const struct disk placed[] = {
-	{ "nvme_pi_1", NULL, "T10-DIF-TYPE1-CRC" },
-	{ "scsi_dif_1", "dif=1 dix=1 virtual_gb=1", "T10-DIF-TYPE1-CRC" },
-	{ "scsi_dif_1_ip", "dif=1 dix=1 guard=1 virtual_gb=1", "T10-DIF-TYPE1-IP" },
+	{ "nvme_pi_1", { NULL, "T10-DIF-TYPE1-CRC" } },
+	{ "scsi_dif_1", { "dif=1 dix=1 virtual_gb=1", "T10-DIF-TYPE1-CRC" } },
+	{ "scsi_dif_1_ip", { "dif=1 dix=1 guard=1 virtual_gb=1", "T10-DIF-TYPE1-IP" } },
 };
 
-/* A block that was meant for elsewhere, with its protection. */
-static void misdirect(struct blk *blk, const struct disk *d, uint64_t to)
+static void write_sector(void *arg, uint64_t sector, const void *data)
 {
-	unsigned char data[SECTOR];
+	struct blk *blk = arg;
 
-	if (!d->scsi_debug) {
-		nvme_move(blk->path, 20, to, "true");
-		return;
-	}
-	/* With virtual_gb, what it has of memory is there again and again. */
-	fill(data, SECTOR, 98);
-	blk_write(blk->vq, to + SCSI_DEBUG_MB * 2048, data, SECTOR);
+	blk_write(blk->vq, sector, data, SECTOR);
 }
 
 TEST_V(misdirected_write_is_an_error, placed)
 {
 	static unsigned char data[PLACES * SECTOR], got[SECTOR];
-	struct blk blk = blk_start(&(struct blk_setup){ .path = disk_new(v) });
+	struct blk blk = blk_start(&(struct blk_setup){ .path = pi_disk_new(&v->disk) });
 
 	fill_disk(&blk, data);
-	misdirect(&blk, v, 30);
+	pi_misdirect(&v->disk, blk.path, 30, write_sector, &blk);
 	read_must_fail(&blk, 30, 1);
 	check_eq(vdev_stat(0, "protection_errors", 1), 1);
 	for (unsigned int sector = 20; sector < 32; sector++) {

@@ -63,9 +63,10 @@ void nvmet_disconnect(void)
 	run_command("nvme disconnect -n " NAME " >/dev/null");
 }
 
-const char *scsi_debug_new(unsigned int mb)
+const char *scsi_debug_new(unsigned int mb, const char *options)
 {
-	run_command("modprobe sd_mod && modprobe scsi_debug dev_size_mb=%u delay=0", mb);
+	run_command("modprobe sd_mod && modprobe scsi_debug dev_size_mb=%u delay=0 %s", mb,
+		    options);
 	return node_of("basename " SCSI_DISKS);
 }
 

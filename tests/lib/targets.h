@@ -13,7 +13,7 @@ void nvmet_put(const char *attribute, const char *value);
 /* Its controller goes. */
 void nvmet_disconnect(void);
 
-/* A SCSI disk of that many MiB. */
-const char *scsi_debug_new(unsigned int mb);
+/* A SCSI disk of that many MiB, with more parameters of scsi_debug. */
+const char *scsi_debug_new(unsigned int mb, const char *options);
 
 #endif

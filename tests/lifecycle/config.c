@@ -244,6 +244,11 @@ static void disconnect(const char *path, unsigned int mb)
 	nvmet_disconnect();
 }
 
+static const char *scsi_disk(unsigned int mb)
+{
+	return scsi_debug_new(mb, "");
+}
+
 static void delete_scsi(const char *path, unsigned int mb)
 {
 	char dir[96];
@@ -262,7 +267,7 @@ static const struct vanishing {
 	{ "null_blk_without_power", late_nullb, power_off },
 	{ "nvme_namespace_disabled", late_namespace, disable_namespace },
 	{ "nvme_disconnected", late_nvme, disconnect },
-	{ "scsi_deleted", scsi_debug_new, delete_scsi },
+	{ "scsi_deleted", scsi_disk, delete_scsi },
 };
 
 /* In flight or not, everything is answered; another disk takes its place. */
