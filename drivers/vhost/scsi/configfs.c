@@ -274,8 +274,8 @@ int vhost_scsi_post_link(struct se_portal_group *se_tpg, struct se_lun *lun)
 	mutex_lock(&tpg->lock);
 	tpg->ports++;
 	WRITE_ONCE(tpg->block_mask, tpg->block_mask | (block - 1));
-	vhost_scsi_direct_add(tpg, lun);
 	if (lun->unpacked_lun < VHOST_SCSI_LUNS) {
+		vhost_scsi_direct_add(tpg, lun);
 		assign_bit(lun->unpacked_lun, tpg->read_only, lun->lun_access_ro);
 		set_bit(lun->unpacked_lun, tpg->luns);
 	}

@@ -83,8 +83,10 @@ static void vhost_scsi_free_sgl(struct vhost_scsi_req *req, struct vhost_scsi_sg
 		for (; sg < end; sg++)
 			__free_page(sg_page(sg));
 		break;
+	case VHOST_SCSI_SLOT:
+		break;
 	}
-	if (sgl->table != req->inline_sg)
+	if (sgl->table != req->inline_sg && sgl->table != &req->slot_sg)
 		kvfree(sgl->table);
 	*sgl = (struct vhost_scsi_sgl){ 0 };
 }
@@ -128,12 +130,23 @@ static int vhost_scsi_pin(struct vhost_scsi_req *req, struct vhost_scsi_span spa
 	return 0;
 }
 
-/* Fills a scatterlist with pages of our own, and those from the guest if it sends data. */
-static int vhost_scsi_bounce(struct vhost_scsi_req *req, struct vhost_scsi_sgl *sgl, u32 bytes,
-			     struct iov_iter *from)
+/*
+ * Many devices take protection information in one segment only (NVMe without SGLs for it),
+ * and the backstore has each page as one: so they follow on each other, if there is memory
+ * for it. NULL: there is none; then it is up to the device.
+ */
+static struct page *vhost_scsi_alloc_in_one(u32 bytes, gfp_t gfp)
 {
-	gfp_t gfp = GFP_KERNEL_ACCOUNT | (from ? 0 : __GFP_ZERO);
-	struct page *page;
+	void *start = alloc_pages_exact(bytes, gfp | __GFP_NORETRY | __GFP_NOWARN);
+
+	return start ? virt_to_page(start) : NULL;
+}
+
+/* Makes a scatterlist of pages of our own. */
+static int vhost_scsi_alloc_bounce(struct vhost_scsi_req *req, struct vhost_scsi_sgl *sgl,
+				   u32 bytes, gfp_t gfp)
+{
+	struct page *page, *first = NULL;
 	unsigned int part;
 	int r;
 
@@ -141,16 +154,65 @@ static int vhost_scsi_bounce(struct vhost_scsi_req *req, struct vhost_scsi_sgl *
 	if (r)
 		return r;
 	sgl->pages = VHOST_SCSI_BOUNCED;
+	if (sgl == &req->prot)
+		first = vhost_scsi_alloc_in_one(bytes, gfp);
 	for (; bytes; bytes -= part) {
 		part = min_t(u32, PAGE_SIZE, bytes);
-		page = alloc_page(gfp);
+		page = first ? first++ : alloc_page(gfp);
 		if (!page)
 			return -ENOMEM;
 		sg_set_page(&sgl->table[sgl->nents++], page, part, 0);
-		if (from && copy_page_from_iter(page, 0, part, from) != part)
-			return -EFAULT;
 	}
 	return 0;
+}
+
+/* And fills it, if the guest sends data. */
+static int vhost_scsi_bounce(struct vhost_scsi_req *req, struct vhost_scsi_sgl *sgl, u32 bytes,
+			     struct iov_iter *from)
+{
+	int r = vhost_scsi_alloc_bounce(req, sgl, bytes,
+					GFP_KERNEL_ACCOUNT | (from ? 0 : __GFP_ZERO));
+	struct scatterlist *sg;
+
+	if (r || !from)
+		return r;
+	for (sg = sgl->table; sg < sgl->table + sgl->nents; sg++)
+		if (copy_page_from_iter(sg_page(sg), 0, sg->length, from) != sg->length)
+			return -EFAULT;
+	return 0;
+}
+
+static void vhost_scsi_use_slot(struct vhost_scsi_req *req)
+{
+	sg_init_one(&req->slot_sg, req->slot, req->command.pi);
+	req->prot = (struct vhost_scsi_sgl){
+		.table = &req->slot_sg,
+		.nents = 1,
+		.pages = VHOST_SCSI_SLOT,
+	};
+}
+
+/* Protection information, which most often has a place already. */
+static int vhost_scsi_bounce_prot(struct vhost_scsi_req *req, struct iov_iter *from)
+{
+	u32 bytes = req->command.pi;
+
+	if (bytes > VHOST_SCSI_SLOT_BYTES)
+		return vhost_scsi_bounce(req, &req->prot, bytes, from);
+	vhost_scsi_use_slot(req);
+	return !from || copy_from_iter_full(req->slot, bytes, from) ? 0 : -EFAULT;
+}
+
+/*
+ * Must it hold still while it is written? Checksums are made of it, and VIRTIO does not keep
+ * a driver from changing it meanwhile: Linux's page cache does. Not where the guest has made
+ * one itself.
+ */
+static bool vhost_scsi_must_be_stable(const struct vhost_scsi_command *command,
+				      const struct vhost_scsi_tpg *tpg)
+{
+	return command->dir == VHOST_SCSI_OUT && !command->pi &&
+	       test_bit(command->lun.lun, tpg->stable);
 }
 
 /* Must the data go through pages of our own? */
@@ -159,6 +221,7 @@ static bool vhost_scsi_must_bounce(const struct vhost_scsi_req *req,
 				   const struct vhost_scsi_span *span)
 {
 	return !vhost_scsi_cdb_is_rw(req->command.cdb) ||
+	       vhost_scsi_must_be_stable(&req->command, tpg) ||
 	       !vstor_iov_aligned(span->iov, span->skip, req->command.bytes,
 				  VHOST_SCSI_ADDR_MASK, READ_ONCE(tpg->block_mask));
 }
@@ -178,7 +241,7 @@ static int vhost_scsi_map_bounced(struct vhost_scsi_req *req, struct vhost_scsi_
 		iov_iter_advance(&from, span.skip);
 	}
 	if (command->pi)
-		r = vhost_scsi_bounce(req, &req->prot, command->pi, out ? &from : NULL);
+		r = vhost_scsi_bounce_prot(req, out ? &from : NULL);
 	if (!r && data)
 		r = vhost_scsi_bounce(req, &req->data, command->bytes, out ? &from : NULL);
 	return r;

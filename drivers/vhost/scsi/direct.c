@@ -77,11 +77,15 @@ void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 	struct vhost_scsi_direct *direct;
 	struct block_device *bdev;
 
+	/* Whatever is behind it makes checksums of what is written. */
+	assign_bit(lun->unpacked_lun, tpg->stable, dev->dev_attrib.pi_prot_type);
 	if (!vhost_scsi_is_iblock(dev))
 		return;
 	bdev = vhost_scsi_iblock_bdev(dev);
 	if (!bdev || dev->dev_attrib.block_size < bdev_logical_block_size(bdev))
 		return;
+	if (bdev_stable_writes(bdev))
+		set_bit(lun->unpacked_lun, tpg->stable);
 	direct = kzalloc(sizeof(*direct), GFP_KERNEL);
 	if (!direct)
 		return;

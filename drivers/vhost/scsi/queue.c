@@ -270,6 +270,41 @@ const struct vstor_ops vhost_scsi_request_ops = {
 	.finish = vhost_scsi_finish,
 };
 
+#define VHOST_SCSI_SLOTS_PER_PAGE	(PAGE_SIZE / VHOST_SCSI_SLOT_BYTES)
+
+/* None crosses a page, so that each is one segment to a device. */
+static int vhost_scsi_alloc_slots(struct vhost_scsi_vq *sq)
+{
+	unsigned int i;
+	u8 *page = NULL;
+
+	for (i = 0; i < sq->nreqs; i++) {
+		if (i % VHOST_SCSI_SLOTS_PER_PAGE == 0)
+			page = (u8 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!page)
+			return -ENOMEM;
+		sq->reqs[i].slot = page + i % VHOST_SCSI_SLOTS_PER_PAGE * VHOST_SCSI_SLOT_BYTES;
+	}
+	return 0;
+}
+
+static void vhost_scsi_free_slots(struct vhost_scsi_vq *sq)
+{
+	unsigned int i;
+
+	for (i = 0; i < sq->nreqs; i += VHOST_SCSI_SLOTS_PER_PAGE)
+		free_page((unsigned long)sq->reqs[i].slot);
+}
+
+void vhost_scsi_vq_free_reqs(struct vhost_scsi_vq *sq)
+{
+	vhost_scsi_free_slots(sq);
+	kvfree(sq->reqs);
+	sq->reqs = NULL;
+	sq->nreqs = 0;
+	sq->free = NULL;
+}
+
 int vhost_scsi_vq_alloc_reqs(struct vhost_scsi_vq *sq)
 {
 	unsigned int i, num = min(sq->svq.vq.num, VHOST_SCSI_REQS_MAX);
@@ -284,13 +319,9 @@ int vhost_scsi_vq_alloc_reqs(struct vhost_scsi_vq *sq)
 		sq->reqs[i].next_free = sq->free;
 		sq->free = &sq->reqs[i];
 	}
+	if (vhost_has_feature(&sq->svq.vq, VIRTIO_SCSI_F_T10_PI) && vhost_scsi_alloc_slots(sq)) {
+		vhost_scsi_vq_free_reqs(sq);
+		return -ENOMEM;
+	}
 	return 0;
-}
-
-void vhost_scsi_vq_free_reqs(struct vhost_scsi_vq *sq)
-{
-	kvfree(sq->reqs);
-	sq->reqs = NULL;
-	sq->nreqs = 0;
-	sq->free = NULL;
 }

@@ -43,6 +43,8 @@
 #define VHOST_SCSI_EVENTS	128
 /* Scatterlist entries or vecs, and so pages, that a request has without allocating. */
 #define VHOST_SCSI_INLINE_SG	8
+/* Protection information that a request has room for without allocating: of 64 blocks. */
+#define VHOST_SCSI_SLOT_BYTES	512
 /* Data of larger requests, and bounced ones, that a queue has in flight at one time. */
 #define VHOST_SCSI_VQ_BYTES	(VHOST_SCSI_BYTES_MAX + VHOST_SCSI_PI_MAX)
 
@@ -79,11 +81,13 @@ struct vhost_scsi_span {
  * @VHOST_SCSI_PINNED: the guest's, pinned for the request
  * @VHOST_SCSI_HELD: the guest's, which stay pinned
  * @VHOST_SCSI_BOUNCED: ours, of the request alone
+ * @VHOST_SCSI_SLOT: ours, which stays its own: protection information
  */
 enum vhost_scsi_pages {
 	VHOST_SCSI_PINNED,
 	VHOST_SCSI_HELD,
 	VHOST_SCSI_BOUNCED,
+	VHOST_SCSI_SLOT,
 };
 
 /**
@@ -133,6 +137,8 @@ enum vhost_scsi_way {
  * @bytes: what it holds of VHOST_SCSI_VQ_BYTES
  * @data: of its data; where it is a bio, only whose pages it has
  * @prot: of its protection information
+ * @slot: room for little of that, in a page of the queue
+ * @slot_sg: which is this then
  * @sense: sense data
  * @inline_sg: for what is small
  * @bio: the short way's
@@ -156,6 +162,8 @@ struct vhost_scsi_req {
 	u32 bytes;
 	struct vhost_scsi_sgl data;
 	struct vhost_scsi_sgl prot;
+	u8 *slot;
+	struct scatterlist slot_sg;
 	u8 sense[TRANSPORT_SENSE_BUFFER];
 	union {
 		struct scatterlist inline_sg[VHOST_SCSI_INLINE_SG];
@@ -277,6 +285,7 @@ struct vhost_scsi_tport {
  *	target core as it lies: of the largest block of any LUN; only grows
  * @luns: a bit for each LUN there is; atomic
  * @read_only: a bit for each of them that must not be written
+ * @stable: a bit for each where what is written must not change meanwhile
  * @direct_rw: reads and writes may go the short way
  * @direct: those LUNs where they can, direct.c
  */
@@ -294,6 +303,7 @@ struct vhost_scsi_tpg {
 	unsigned int block_mask;
 	DECLARE_BITMAP(luns, VHOST_SCSI_LUNS);
 	DECLARE_BITMAP(read_only, VHOST_SCSI_LUNS);
+	DECLARE_BITMAP(stable, VHOST_SCSI_LUNS);
 	bool direct_rw;
 	struct xarray direct;
 };
