@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Protection information from the guest to a RAM disk that keeps it, and back: 8 bytes
+ * Protection information from the guest to a medium that keeps it, and back: 8 bytes
  * for each block, a guard, an application tag and a reference tag.
  */
 #include <endian.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "integrity.h"
 #include "scsi.h"
 #include "tap.h"
 
 #define RESP sizeof(struct virtio_scsi_cmd_resp)
 #define HEADER sizeof(struct virtio_scsi_cmd_req_pi)
-#define PI 8
+#define PI PI_TUPLE
 #define LBA 40
 
 struct tuple {
@@ -20,12 +22,24 @@ struct tuple {
 	uint32_t ref;
 } __attribute__((packed));
 
-static const struct type {
+#define NVME { NULL, "T10-DIF-TYPE1-CRC" }
+#define SCSI_1 { "dif=1 dix=1", "T10-DIF-TYPE1-CRC" }
+#define SCSI_3 { "dif=3 dix=1", "T10-DIF-TYPE3-CRC" }
+
+static const struct medium {
 	const char *name;
-	unsigned int type;
-} types[] = {
-	{ "type_1", 1 }, { "type_3", 3 },
+	/* That of the target core's RAM disk; 0: a disk. */
+	unsigned int ram_type;
+	struct pi_disk disk;
+	bool long_way;
+} media[] = {
+	{ "ram_type_1", .ram_type = 1 }, { "ram_type_3", .ram_type = 3 },
+	{ "nvme", .disk = NVME }, { "nvme_long_way", .disk = NVME, .long_way = true },
+	{ "scsi_type_1", .disk = SCSI_1 }, { "scsi_type_3", .disk = SCSI_3 },
+	{ "scsi_long_way", .disk = SCSI_1, .long_way = true },
 };
+
+static const struct medium ram = { "", .ram_type = 1 };
 
 /* T10 CRC, as slowly as it is plain. */
 static uint16_t crc(const unsigned char *data, unsigned int len)
@@ -40,14 +54,31 @@ static uint16_t crc(const unsigned char *data, unsigned int len)
 	return c;
 }
 
-static struct vq *start(unsigned int type)
+static const char *disk_of(const struct medium *m)
 {
-	struct vdev *dev;
+	return m->ram_type ? NULL : pi_disk_new(&m->disk);
+}
 
-	dev = scsi_start(scsi_target_with(&(struct scsi_lun){ .mb = 16, .pi_type = type }), 1,
-			 128, SCSI_FEATURES | BIT(VIRTIO_SCSI_F_T10_PI));
+/* @path: as disk_of() said. */
+static struct vq *start_with(const struct medium *m, const char *path, uint64_t features)
+{
+	struct scsi_lun lun = { .mb = 16, .pi_type = m->ram_type, .path = path };
+	struct vdev *dev = scsi_start(scsi_target_with(&lun), 1, 128, features);
+
+	if (m->long_way)
+		scsi_set_direct(false);
 	vdev_start(dev);
 	return scsi_queue(dev, 0);
+}
+
+static struct vq *start_on(const struct medium *m, const char *path)
+{
+	return start_with(m, path, SCSI_FEATURES | BIT(VIRTIO_SCSI_F_T10_PI));
+}
+
+static struct vq *start(const struct medium *m)
+{
+	return start_on(m, disk_of(m));
 }
 
 /* Tuples and the data behind them, as a guest writes them. */
@@ -116,12 +147,13 @@ static void both_ways(struct vq *vq, unsigned int blocks, const struct blk_layou
 	free(bytes);
 }
 
-TEST_V(tuples_come_back_as_written, types)
+TEST_V(tuples_come_back_as_written, media)
 {
-	struct vq *vq = start(v->type);
+	struct vq *vq = start(v);
 
 	both_ways(vq, 1, NULL);
 	both_ways(vq, 8, NULL);
+	both_ways(vq, 8, &(struct blk_layout){ "", .out = { HEADER, 64 }, .in = { RESP, 64 } });
 	both_ways(vq, 100, NULL);
 	/* More than a page of tuples. */
 	both_ways(vq, 2048, &(struct blk_layout){
@@ -137,7 +169,7 @@ static const struct blk_layout layouts[] = {
 
 TEST_V(layout_ok, layouts)
 {
-	both_ways(start(1), 8, v);
+	both_ways(start(&ram), 8, v);
 }
 
 /* What is damaged is caught, with the sense for it, and nothing is written. */
@@ -145,16 +177,24 @@ static const struct damage {
 	const char *name;
 	unsigned int at;	/* byte of the second tuple */
 	uint8_t ascq;
-	unsigned int type;
+	struct medium medium;
 } damages[] = {
-	{ "guard", 0, 1, 1 }, { "reference_tag", 7, 3, 1 }, { "guard_of_type_3", 1, 1, 3 },
+	{ "guard", 0, 1, { "", 1 } }, { "reference_tag", 7, 3, { "", 1 } },
+	{ "guard_of_type_3", 1, 1, { "", 3 } },
+	{ "guard_to_nvme", 0, 1, { "", .disk = NVME } },
+	{ "reference_tag_to_nvme", 7, 3, { "", .disk = NVME } },
+	{ "guard_to_scsi", 0, 1, { "", .disk = SCSI_1 } },
+	{ "reference_tag_to_scsi", 7, 3, { "", .disk = SCSI_1 } },
+	{ "guard_to_scsi_type_3", 0, 1, { "", .disk = SCSI_3 } },
+	{ "guard_to_nvme_long_way", 0, 1, { "", .disk = NVME, .long_way = true } },
+	{ "reference_tag_to_scsi_long_way", 7, 3, { "", .disk = SCSI_1, .long_way = true } },
 };
 
 TEST_V(damaged_write_is_refused, damages)
 {
 	unsigned char *bytes = protected(LBA, 4, 1);
 	struct scsi_cmd cmd = write_of(LBA, 4, bytes);
-	struct vq *vq = start(v->type);
+	struct vq *vq = start(&v->medium);
 	struct scsi_result res;
 
 	must(vq, &cmd, 0, 0);
@@ -171,13 +211,94 @@ TEST_V(damaged_write_is_refused, damages)
 	check_same(res.data, bytes, 4 * (PI + SCSI_BLOCK), "the disk");
 }
 
+/* Type 3 has nothing that says where a block belongs. */
+static const struct medium placed[] = {
+	{ "ram", .ram_type = 1 }, { "nvme", .disk = NVME }, { "scsi", .disk = SCSI_1 },
+};
+
 /* Written for another place, as a misdirected write is. */
-TEST(misdirected_write_is_refused)
+TEST_V(misdirected_write_is_refused, placed)
 {
 	unsigned char *bytes = protected(LBA + 8, 4, 1);
 	struct scsi_cmd cmd = write_of(LBA, 4, bytes);
 
-	must(start(1), &cmd, 0xb, 3);
+	must(start(v), &cmd, 0xb, 3);
+}
+
+/* All three of what the guest wrote, by another way to the medium. */
+TEST(tuples_are_on_the_medium)
+{
+	static const struct medium nvme = { "", .disk = NVME };
+	const char *path = disk_of(&nvme);
+	unsigned char *bytes = protected(LBA, 8, 1), data[SCSI_BLOCK], tuple[PI];
+	struct scsi_cmd cmd = write_of(LBA, 8, bytes);
+
+	must(start_on(&nvme, path), &cmd, 0, 0);
+	for (unsigned int i = 0; i < 8; i++) {
+		pi_read_nvme(path, LBA + i, data, tuple);
+		check_same(tuple, bytes + i * PI, PI, "protection information");
+		check_same(data, bytes + 8 * PI + i * SCSI_BLOCK, SCSI_BLOCK, "data");
+	}
+}
+
+static const struct medium disks[] = {
+	{ "nvme", .disk = NVME }, { "nvme_long_way", .disk = NVME, .long_way = true },
+	{ "scsi_type_1", .disk = SCSI_1 }, { "scsi_type_3", .disk = SCSI_3 },
+	{ "scsi_long_way", .disk = SCSI_1, .long_way = true },
+};
+
+static void write_blocks(struct vq *vq, uint32_t lba, unsigned int blocks, uint64_t seed)
+{
+	unsigned char *bytes = protected(lba, blocks, seed);
+	struct scsi_cmd cmd = write_of(lba, blocks, bytes);
+
+	must(vq, &cmd, 0, 0);
+	free(bytes);
+}
+
+/* A read that must not be good, of which the guest has no data. */
+static void read_must_fail(struct vq *vq, uint32_t lba, unsigned int blocks, uint8_t ascq)
+{
+	struct scsi_cmd cmd = read_of(lba, blocks);
+
+	must(vq, &cmd, 0xb, ascq);
+	/* And so must one that is not about its protection. */
+	cmd = scsi_cmd_read(lba, blocks);
+	must(vq, &cmd, 0xb, ascq);
+}
+
+/* Where it is, is an answer too: the information field of fixed format sense. */
+static void must_tell_block(struct vq *vq, const struct scsi_cmd *cmd, uint32_t lba)
+{
+	struct scsi_result res = scsi_cmd_do(vq, cmd);
+	const uint8_t *sense = res.resp.sense;
+	uint32_t told;
+
+	check_eq(sense[0], 0xf0);
+	memcpy(&told, sense + 3, sizeof(told));
+	check_eq(be32toh(told), lba);
+	scsi_result_free(&res);
+}
+
+TEST_V(damaged_block_is_an_error, disks)
+{
+	const char *path = disk_of(v);
+	struct vq *vq = start_on(v, path);
+	struct scsi_cmd cmd;
+
+	write_blocks(vq, LBA, 8, 1);
+	pi_damage(path, LBA + 2);
+	read_must_fail(vq, LBA + 2, 1, 1);
+	read_must_fail(vq, LBA, 8, 1);
+	cmd = read_of(LBA, 8);
+	must_tell_block(vq, &cmd, LBA + 2);
+	cmd = read_of(LBA, 2);
+	must(vq, &cmd, 0, 0);
+	cmd = read_of(LBA + 3, 5);
+	must(vq, &cmd, 0, 0);
+	write_blocks(vq, LBA + 2, 1, 2);
+	cmd = read_of(LBA, 8);
+	must(vq, &cmd, 0, 0);
 }
 
 static const struct lengths {
@@ -210,7 +331,7 @@ TEST_V(bad_length_rejected, bad)
 		cmd.out_len = v->len;
 	else
 		cmd.in_len = v->len;
-	res = scsi_cmd_do(start(1), &cmd);
+	res = scsi_cmd_do(start(&ram), &cmd);
 	scsi_check_response(&res, VIRTIO_SCSI_S_BAD_TARGET);
 	check_eq(res.io.used_len, RESP);
 }
@@ -220,7 +341,7 @@ TEST(less_than_the_blocks_have_rejected)
 {
 	unsigned char *bytes = protected(LBA, 8, 1);
 	struct scsi_cmd cmd = write_of(LBA, 8, bytes);
-	struct vq *vq = start(1);
+	struct vq *vq = start(&ram);
 	struct scsi_result res;
 
 	cmd.pi_out = 4 * PI;
@@ -246,29 +367,86 @@ static const struct {
 TEST_V(no_blocks_ok, of_nothing)
 {
 	struct scsi_cmd cmd = { .cdb = { v->opcode, 1 << 5 } };
-	struct vq *vq = start(1);
+	struct vq *vq = start(&ram);
 
 	must(vq, &cmd, 0, 0);
 	both_ways(vq, 1, NULL);
 }
 
 /* A driver that did not accept the feature has headers without the lengths. */
-TEST(without_the_feature_ok)
+TEST_V(without_the_feature_ok, media)
 {
-	struct vdev *dev = scsi_start(scsi_target_with(&(struct scsi_lun){ .mb = 16, .pi_type = 1 }),
-				      1, 128, SCSI_FEATURES);
+	struct vq *vq = start_with(v, disk_of(v), SCSI_FEATURES);
 	unsigned char data[4096];
 	struct scsi_result res;
 	struct scsi_cmd cmd;
 
-	vdev_start(dev);
 	fill(data, sizeof(data), 1);
 	cmd = scsi_cmd_write(LBA, 8, data);
-	must(scsi_queue(dev, 0), &cmd, 0, 0);
+	must(vq, &cmd, 0, 0);
 	cmd = scsi_cmd_read(LBA, 8);
-	res = scsi_cmd_do(scsi_queue(dev, 0), &cmd);
+	res = scsi_cmd_do(vq, &cmd);
 	scsi_check_sense(&res, 0, 0, 0);
 	check_same(res.data, data, sizeof(data), "data");
+}
+
+static void *scribble(void *arg)
+{
+	for (unsigned char n = 0;; n++) {
+		memset(arg, n, 64 * 1024);
+		pthread_testcancel();
+	}
+	return NULL;
+}
+
+/*
+ * Linux's page cache changes what it writes while it is written. Without protection
+ * information of the guest, what is on the medium is then either, and good.
+ */
+TEST_V(data_may_change_while_it_is_written, media)
+{
+	struct vq *vq = start_with(v, disk_of(v), SCSI_FEATURES);
+	uint64_t gpa = guest_alloc(&vq->dev->mem, 64 * 1024, GUEST_PAGE);
+	struct scsi_io io = scsi_write10(LBA, 128, gpa);
+	struct scsi_cmd cmd = scsi_cmd_read(LBA, 128);
+	pthread_t thread;
+
+	check(!pthread_create(&thread, NULL, scribble,
+			      guest_ptr(&vq->dev->mem, gpa, 65536)), "no thread");
+	for (unsigned int i = 0; i < 30; i++)
+		scsi_do(vq, &io);
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
+	must(vq, &cmd, 0, 0);
+}
+
+/* With virtual_gb, scsi_debug has another block where this one is: see pi_misdirect(). */
+static const struct medium reached_otherwise[] = {
+	{ "nvme", .disk = NVME },
+	{ "scsi", .disk = { "dif=1 dix=1 virtual_gb=1", "T10-DIF-TYPE1-CRC" } },
+	{ "scsi_long_way", .disk = { "dif=1 dix=1 virtual_gb=1", "T10-DIF-TYPE1-CRC" },
+	  .long_way = true },
+};
+
+static void write_sector(void *arg, uint64_t sector, const void *data)
+{
+	struct scsi_cmd cmd = scsi_cmd_write(sector, 1, data);
+
+	must(arg, &cmd, 0, 0);
+}
+
+TEST_V(misdirected_block_is_an_error, reached_otherwise)
+{
+	const char *path = disk_of(v);
+	struct vq *vq = start_on(v, path);
+	struct scsi_cmd cmd;
+
+	write_blocks(vq, 0, 64, 1);
+	pi_misdirect(&v->disk, path, 30, write_sector, vq);
+	/* What was wrong, this kernel's NVMe driver has no way to tell: it says guard. */
+	read_must_fail(vq, 30, 1, v->disk.scsi_debug ? 3 : 1);
+	cmd = read_of(31, 33);
+	must(vq, &cmd, 0, 0);
 }
 
 /* READ CAPACITY (16): is the LUN one with protection information? */

@@ -179,6 +179,31 @@ TEST_V(range, ranges)
 	check_eq(blocks, v->blocks);
 }
 
+static const struct tuple {
+	const char *name;
+	uint8_t bytes[8];
+	unsigned int type;
+	u8 ascq;
+} tuples[] = {
+	/* Of block 0x1_00000203, whose guard is 0xabcd. */
+	{ "good", { 0xab, 0xcd, 1, 2, 0, 0, 2, 3 }, 1, 0 },
+	{ "guard", { 0xab, 0xcc, 1, 2, 0, 0, 2, 3 }, 1, 1 },
+	{ "guard_before_reference_tag", { 0xab, 0xcc, 1, 2, 0, 0, 2, 4 }, 1, 1 },
+	{ "reference_tag", { 0xab, 0xcd, 1, 2, 0, 0, 2, 4 }, 1, 3 },
+	{ "upper_byte_of_reference_tag", { 0xab, 0xcd, 1, 2, 1, 0, 2, 3 }, 1, 3 },
+	{ "escape", { 0, 0, 0xff, 0xff, 9, 9, 9, 9 }, 1, 0 },
+	{ "no_escape", { 0, 0, 0xff, 0xfe, 0, 0, 2, 3 }, 1, 1 },
+	{ "type_3_has_no_reference_tag", { 0xab, 0xcd, 1, 2, 9, 9, 9, 9 }, 3, 0 },
+	{ "guard_of_type_3", { 0xab, 0xcc, 1, 2, 9, 9, 9, 9 }, 3, 1 },
+	{ "escape_of_type_3", { 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, 3, 0 },
+	{ "half_an_escape_of_type_3", { 0, 0, 0xff, 0xff, 0, 0, 0, 0 }, 3, 1 },
+};
+
+TEST_V(tuple, tuples)
+{
+	check_eq(vhost_scsi_check_tuple(v->bytes, 0xabcd, 0x100000203, v->type), v->ascq);
+}
+
 TEST(commands_are_counted_by_what_they_do)
 {
 	check_eq(vhost_scsi_cdb_op((u8[32]){ 0x08 }), VHOST_SCSI_READ);

@@ -14,6 +14,7 @@
  * (unit attentions, reservations, ALUA, write protection, ...), the target core says, for it
  * then goes the long way. So does one that ends in an error, or was aborted, from there on.
  */
+#include <linux/blk-integrity.h>
 #include <linux/blkdev.h>
 #include <target/target_core_backend.h>
 #include "vhost_scsi.h"
@@ -29,6 +30,7 @@
  * @blocks: its last block, when that was looked at
  * @block: bytes of one
  * @addr_mask: bits that must be 0 in the address of memory that is to reach it
+ * @protected: it has protection information, as the guest has it
  */
 struct vhost_scsi_direct {
 	struct rcu_head rcu;
@@ -37,6 +39,7 @@ struct vhost_scsi_direct {
 	u64 blocks;
 	unsigned int block;
 	unsigned int addr_mask;
+	bool protected;
 };
 
 /*
@@ -71,6 +74,16 @@ static bool vhost_scsi_is_iblock(const struct se_device *dev)
 	       !(dev->transport_flags & TRANSPORT_FLAG_PASSTHROUGH);
 }
 
+/* Has the block device what the target core says of it? */
+static bool vhost_scsi_is_protected(struct se_device *dev, struct block_device *bdev)
+{
+	struct blk_integrity *bi = bdev_get_integrity(bdev);
+
+	return dev->dev_attrib.pi_prot_type && bi && bi->csum_type == BLK_INTEGRITY_CSUM_CRC &&
+	       bi->tuple_size == VHOST_SCSI_TUPLE_BYTES &&
+	       1u << bi->interval_exp == dev->dev_attrib.block_size;
+}
+
 void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 {
 	struct se_device *dev = rcu_dereference_raw(lun->lun_se_dev);
@@ -94,6 +107,7 @@ void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 	direct->block = dev->dev_attrib.block_size;
 	direct->blocks = dev->transport->get_blocks(dev);
 	direct->addr_mask = bdev_dma_alignment(bdev);
+	direct->protected = vhost_scsi_is_protected(dev, bdev);
 	/* Without memory for it, all goes the long way. */
 	if (xa_err(xa_store(&tpg->direct, lun->unpacked_lun, direct, GFP_KERNEL)))
 		kfree(direct);
@@ -333,6 +347,7 @@ static bool vhost_scsi_direct_enter(struct vhost_scsi_req *req,
 	/* Another one took its number meanwhile, or it is going. */
 	if (se_cmd->se_dev != direct->dev || !vhost_scsi_direct_plan(req, direct, lba, blocks))
 		return false;
+	se_cmd->t_task_lba = lba;
 	se_cmd->transport_state = CMD_T_ACTIVE | CMD_T_SENT;
 	se_cmd->se_cmd_flags |= SCF_SCSI_DATA_CDB | SCF_SUPPORTED_SAM_OPCODE | SCF_TASK_ATTR_SET;
 	atomic_inc_mb(&direct->dev->non_ordered);
@@ -366,6 +381,21 @@ static bool vhost_scsi_direct_find(struct vhost_scsi_tpg *tpg, u64 lun,
 		*found = *direct;
 	rcu_read_unlock();
 	return direct;
+}
+
+struct block_device *vhost_scsi_protected_bdev(const struct vhost_scsi_req *req)
+{
+	const struct se_cmd *se_cmd = &req->se_cmd;
+	struct vhost_scsi_tpg *tpg = to_vhost_scsi_tpg(se_cmd->se_sess->se_tpg);
+	const struct vhost_scsi_direct *direct;
+	struct block_device *bdev = NULL;
+
+	rcu_read_lock();
+	direct = xa_load(&tpg->direct, req->command.lun.lun);
+	if (direct && direct->dev == se_cmd->se_dev && direct->protected)
+		bdev = direct->bdev;
+	rcu_read_unlock();
+	return bdev;
 }
 
 int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg,

@@ -66,6 +66,13 @@ static int vhost_scsi_queue_answer(struct se_cmd *se_cmd)
 	return 0;
 }
 
+/* Or that of one that has failed, and holds its LUN for the last time. */
+static int vhost_scsi_queue_status(struct se_cmd *se_cmd)
+{
+	vhost_scsi_explain(to_vhost_scsi_req(se_cmd));
+	return vhost_scsi_queue_answer(se_cmd);
+}
+
 static void vhost_scsi_aborted_task(struct se_cmd *se_cmd)
 {
 	vhost_scsi_end_task_attr(se_cmd);
@@ -97,7 +104,7 @@ const struct target_core_fabric_ops vhost_scsi_fabric_ops = {
 	.tpg_check_prot_fabric_only = vhost_scsi_prot_type,
 	.write_pending		= vhost_scsi_write_pending,
 	.queue_data_in		= vhost_scsi_queue_answer,
-	.queue_status		= vhost_scsi_queue_answer,
+	.queue_status		= vhost_scsi_queue_status,
 	.queue_tm_rsp		= vhost_scsi_reset_answered,
 	.aborted_task		= vhost_scsi_aborted_task,
 	.check_stop_free	= vhost_scsi_check_stop_free,

@@ -155,6 +155,22 @@ bool vhost_scsi_cdb_range(const u8 *cdb, u64 *lba, u32 *blocks)
 	}
 }
 
+u8 vhost_scsi_check_tuple(const u8 *tuple, u16 guard, u64 lba, unsigned int type)
+{
+	u16 app_tag = get_unaligned_be16(&tuple[2]);
+	u32 ref_tag = get_unaligned_be32(&tuple[4]);
+
+	/* Tags of all ones: it is not checked. */
+	if (app_tag == 0xffff && (type == 1 || ref_tag == 0xffffffff))
+		return 0;
+	if (get_unaligned_be16(tuple) != guard)
+		return VHOST_SCSI_ASCQ_GUARD;
+	/* The lower half of the number of the block. */
+	if (type == 1 && ref_tag != (u32)lba)
+		return VHOST_SCSI_ASCQ_REF_TAG;
+	return 0;
+}
+
 bool vhost_scsi_cdb_is_rw(const u8 *cdb)
 {
 	switch (cdb[0]) {

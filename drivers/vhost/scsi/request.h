@@ -19,6 +19,15 @@
 #define VHOST_SCSI_RESP_MIN	offsetof(struct virtio_scsi_cmd_resp, sense)
 #define VHOST_SCSI_SENSE_BYTES	18
 
+/* Additional sense code of what is wrong with protection information, and its qualifiers. */
+#define VHOST_SCSI_ASC_PROTECTION	0x10
+#define VHOST_SCSI_ASCQ_GUARD		0x01
+#define VHOST_SCSI_ASCQ_REF_TAG		0x03
+/* RDPROTECT and WRPROTECT: it is moved, and checked. */
+#define VHOST_SCSI_PROTECT_CHECKED	1
+/* Bytes of it for each block. */
+#define VHOST_SCSI_TUPLE_BYTES	8
+
 /* What LIO numbers LUNs up to here, 14 bits: flat addressing. */
 #define VHOST_SCSI_LUNS		16384
 /* The well-known logical unit that REPORT LUNS goes to. */
@@ -124,6 +133,12 @@ enum vhost_scsi_op vhost_scsi_cdb_op(const u8 *cdb);
  * no ACA. False: it is no such, but may still read or write.
  */
 bool vhost_scsi_cdb_range(const u8 *cdb, u64 *lba, u32 *blocks);
+
+/*
+ * SBC, protection information of type 1 or 3: what is wrong with the tuple of block @lba,
+ * whose data has that guard? An additional sense code qualifier, 0: nothing.
+ */
+u8 vhost_scsi_check_tuple(const u8 *tuple, u16 guard, u64 lba, unsigned int type);
 
 /* Reads or writes blocks, of which the target core takes the data in any pieces. */
 bool vhost_scsi_cdb_is_rw(const u8 *cdb);

@@ -2,8 +2,8 @@
 /*
  * vhost_scsi.ko, private: the device, its requests and its targets, and what each file
  * gives the others. A request meets the files in this order: queue.c, request.c, then
- * direct.c or data.c, submit.c and fabric.c, and complete.c; a task management function
- * control.c.
+ * direct.c or data.c, submit.c and fabric.c, protect.c where that went wrong, and
+ * complete.c; a task management function control.c.
  *
  * Locks, outermost first: dev->mutex of a device (its ioctls), vhost_scsi_tpgs_lock,
  * tpg->lock, the control queue's vq->mutex, that of another queue. Configfs calls with
@@ -415,6 +415,12 @@ void vhost_scsi_direct_remove(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
 /* Tells of those LUNs of @tpg that have another size than the last time. The same. */
 void vhost_scsi_direct_watch(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg);
 
+/*
+ * The block device behind its LUN, which the command holds, if that has protection
+ * information that the target core takes it at its word for; else NULL.
+ */
+struct block_device *vhost_scsi_protected_bdev(const struct vhost_scsi_req *req);
+
 /* data.c: the vq's worker, vq->mutex held */
 
 /* Forward by @bytes, of which there are as many. */
@@ -498,6 +504,11 @@ long vhost_scsi_set_events_missed(struct vhost_scsi *scsi, void __user *argp);
 extern const struct target_core_fabric_ops vhost_scsi_fabric_ops;
 /* No ORDERED command waits for it any more. Process context. */
 void vhost_scsi_end_task_attr(struct se_cmd *se_cmd);
+
+/* protect.c: process context; may do I/O */
+
+/* A read or write has ended with sense data: says in it what protection information was wrong. */
+void vhost_scsi_explain(struct vhost_scsi_req *req);
 
 /* configfs.c: what /sys/kernel/config/target/vhost is made of */
 extern struct configfs_attribute *vhost_scsi_wwn_attrs[];
