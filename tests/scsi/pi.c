@@ -449,6 +449,23 @@ TEST_V(misdirected_block_is_an_error, reached_otherwise)
 	must(vq, &cmd, 0, 0);
 }
 
+/* What a plain command needs of the device's protection, and what one with it. */
+TEST_V(commands_go_the_short_way, disks)
+{
+	struct vq *vq = start(v);
+	struct scsi_cmd tur = { 0 };
+
+	must(vq, &tur, 0, 0);
+	both_ways(vq, 1, &(struct blk_layout){ "", .out = { HEADER, 8 }, .in = { RESP, 8 } });
+	both_ways(vq, 64, &(struct blk_layout){ "", .out = { HEADER, 512 }, .in = { RESP, 512 } });
+	check_eq(vdev_stat(SCSI_FIRST_QUEUE, "direct", 1), v->long_way ? 0 : 4);
+	/* In pieces, before data that a page ends in a block of, or more of it: it does not. */
+	both_ways(vq, 8, &(struct blk_layout){ "", .out = { HEADER, 3 }, .in = { RESP, 3 } });
+	both_ways(vq, 8, NULL);
+	both_ways(vq, 65, &(struct blk_layout){ "", .out = { HEADER, 520 }, .in = { RESP, 520 } });
+	check_eq(vdev_stat(SCSI_FIRST_QUEUE, "direct", 1), v->long_way ? 0 : 4);
+}
+
 /* READ CAPACITY (16): is the LUN one with protection information? */
 static bool says_protected(struct vq *vq)
 {

@@ -151,6 +151,7 @@ static const struct range {
 	bool good;
 	u64 lba;
 	u32 blocks;
+	u8 protect;
 } ranges[] = {
 	{ "read_10_ok", { 0x28, 0, 1, 2, 3, 4, 0, 5, 6 }, true, 0x01020304, 0x0506 },
 	{ "write_10_ok", { 0x2a, 0, 255, 255, 255, 255, 0, 255, 255 }, true, 0xffffffff, 0xffff },
@@ -159,7 +160,9 @@ static const struct range {
 	{ "write_16_ok", { 0x8a }, true, 0, 0 },
 	{ "group_number_ok", { 0x28, [6] = 31, [8] = 1 }, true, 0, 1 },
 	{ "fua_rejected", { 0x2a, 0x08, [8] = 1 } }, { "dpo_rejected", { 0x28, 0x10, [8] = 1 } },
-	{ "protect_rejected", { 0x88, 0x20, [13] = 1 } },
+	{ "protect_ok", { 0x88, 0x20, [13] = 1 }, true, 0, 1, 1 },
+	{ "all_of_protect_ok", { 0x2a, 0xe0, [8] = 1 }, true, 0, 1, 7 },
+	{ "bits_behind_protect_rejected", { 0x2a, 0x21, [8] = 1 } },
 	{ "control_of_10_rejected", { 0x28, [8] = 1, [9] = 4 } },
 	{ "control_of_16_rejected", { 0x8a, [13] = 1, [15] = 4 } },
 	{ "read_6_rejected", { 0x08, [4] = 1 } }, { "read_12_rejected", { 0xa8, [9] = 1 } },
@@ -169,14 +172,14 @@ static const struct range {
 
 TEST_V(range, ranges)
 {
-	u32 blocks = 0;
-	u64 lba = 0;
+	struct vhost_scsi_range range = { 0 };
 
-	check_eq(vhost_scsi_cdb_range(v->cdb, &lba, &blocks), v->good);
+	check_eq(vhost_scsi_cdb_range(v->cdb, &range), v->good);
 	if (!v->good)
 		return;
-	check_eq(lba, v->lba);
-	check_eq(blocks, v->blocks);
+	check_eq(range.lba, v->lba);
+	check_eq(range.blocks, v->blocks);
+	check_eq(range.protect, v->protect);
 }
 
 static const struct tuple {

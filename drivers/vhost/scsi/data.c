@@ -298,6 +298,21 @@ static int vhost_scsi_save_iov(struct vhost_scsi_req *req, const struct iovec *i
 	return reply->iov ? 0 : -ENOMEM;
 }
 
+bool vhost_scsi_map_slot(struct vhost_scsi_req *req, struct vhost_scsi_span span)
+{
+	u8 __user *at = span.iov->iov_base + span.skip;
+	u32 bytes = req->command.pi;
+
+	if (bytes > VHOST_SCSI_SLOT_BYTES || span.iov->iov_len - span.skip < bytes)
+		return false;
+	if (req->command.dir == VHOST_SCSI_IN)
+		req->prot_at = at;
+	else if (vstor_load(req->slot, at, bytes))
+		return false;
+	vhost_scsi_use_slot(req);
+	return true;
+}
+
 static u32 vhost_scsi_share(const struct vhost_scsi_command *command)
 {
 	return PAGE_ALIGN(command->bytes) + PAGE_ALIGN(command->pi);
@@ -352,6 +367,8 @@ int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes)
 	struct iov_iter to;
 	int r;
 
+	if (req->prot_at)
+		return vstor_store(req->prot_at, req->slot, pi);
 	iov_iter_init(&to, ITER_DEST, req->reply.iov, req->reply.segs,
 		      VHOST_SCSI_RESP_BYTES + pi + bytes);
 	iov_iter_advance(&to, VHOST_SCSI_RESP_BYTES);
@@ -369,6 +386,7 @@ void vhost_scsi_unmap(struct vhost_scsi_req *req)
 		vhost_scsi_free_sgl(req, &req->data);
 	if (req->prot.table)
 		vhost_scsi_free_sgl(req, &req->prot);
+	req->prot_at = NULL;
 	to_vhost_scsi_vq(req->cmd.svq)->bytes -= req->bytes;
 	req->bytes = 0;
 }

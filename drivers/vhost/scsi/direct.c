@@ -107,6 +107,9 @@ void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 	direct->block = dev->dev_attrib.block_size;
 	direct->blocks = dev->transport->get_blocks(dev);
 	direct->addr_mask = bdev_dma_alignment(bdev);
+	/* What makes or checks guards takes it that no block is in two pages. */
+	if (bdev_get_integrity(bdev))
+		direct->addr_mask |= direct->block - 1;
 	direct->protected = vhost_scsi_is_protected(dev, bdev);
 	/* Without memory for it, all goes the long way. */
 	if (xa_err(xa_store(&tpg->direct, lun->unpacked_lun, direct, GFP_KERNEL)))
@@ -166,7 +169,8 @@ static struct se_dev_entry *vhost_scsi_dev_entry(struct vhost_scsi_tpg *tpg, u64
 }
 
 /* Has the target core nothing to say of it but its success? */
-static bool vhost_scsi_is_clear(struct vhost_scsi_tpg *tpg, const struct se_cmd *se_cmd)
+static bool vhost_scsi_is_clear(struct vhost_scsi_tpg *tpg, const struct se_cmd *se_cmd,
+				const struct vhost_scsi_direct *direct)
 {
 	bool write = se_cmd->data_direction == DMA_TO_DEVICE;
 	const struct se_device *dev = se_cmd->se_dev;
@@ -177,7 +181,8 @@ static bool vhost_scsi_is_clear(struct vhost_scsi_tpg *tpg, const struct se_cmd 
 	entry = vhost_scsi_dev_entry(tpg, se_cmd->orig_fe_lun);
 	clear = entry && list_empty_careful(&entry->ua_list) && !(write && entry->lun_access_ro) &&
 		vhost_scsi_is_optimized(se_cmd->se_lun) && vhost_scsi_is_unreserved(dev) &&
-		!dev->dev_attrib.pi_prot_type && !tpg->session->sess_prot_type;
+		(!dev->dev_attrib.pi_prot_type || direct->protected) &&
+		!tpg->session->sess_prot_type;
 	rcu_read_unlock();
 	return clear;
 }
@@ -235,6 +240,11 @@ void vhost_scsi_direct_unmap(struct vhost_scsi_req *req)
 		vstor_hold_put(req->cmd.svq, req->data.reader);
 	else
 		vstor_bio_unpin(&req->bio);
+	/* Not to be freed. */
+	if (req->bio.bi_opf & REQ_INTEGRITY) {
+		req->bio.bi_integrity = NULL;
+		req->bio.bi_opf &= ~REQ_INTEGRITY;
+	}
 	bio_uninit(&req->bio);
 	req->data = (struct vhost_scsi_sgl){ 0 };
 	req->way = VHOST_SCSI_LONG;
@@ -245,27 +255,52 @@ static void vhost_scsi_direct_end_io(struct bio *bio)
 	vstor_cmd_done(&container_of(bio, struct vhost_scsi_req, bio)->cmd);
 }
 
+/*
+ * Protection information goes with it as it is, from its slot and into it. As
+ * bio_integrity_alloc() and bio_integrity_add_page(), in memory that is there.
+ */
+static void vhost_scsi_direct_protect(struct vhost_scsi_req *req, u64 lba)
+{
+	struct bio *bio = &req->bio;
+
+	bvec_set_virt(&req->slot_vec, req->slot, req->command.pi);
+	req->bip = (struct bio_integrity_payload){
+		.bip_bio = bio,
+		.bip_vec = &req->slot_vec,
+		.bip_vcnt = 1,
+		.bip_max_vcnt = 1,
+		.bip_iter.bi_size = req->command.pi,
+	};
+	/* In blocks, as the guest numbers them; the block layer has the device's. */
+	bip_set_seed(&req->bip, lba);
+	bio->bi_integrity = &req->bip;
+	bio->bi_opf |= REQ_INTEGRITY;
+}
+
 /* SBC: is it all within the device, and is there as much data as it says? Then it has a bio. */
 static bool vhost_scsi_direct_plan(struct vhost_scsi_req *req,
-				   const struct vhost_scsi_direct *direct, u64 lba, u32 blocks)
+				   const struct vhost_scsi_direct *direct,
+				   const struct vhost_scsi_range *range)
 {
 	u64 last = direct->dev->transport->get_blocks(direct->dev);
 	bool write = req->command.dir == VHOST_SCSI_OUT;
 	struct block_device *bdev = direct->bdev;
 	struct bio *bio = &req->bio;
 
-	if (!blocks || lba > last || blocks - 1 > last - lba ||
-	    (u64)blocks * direct->block != req->command.bytes)
+	if (!range->blocks || range->lba > last || range->blocks - 1 > last - range->lba ||
+	    (u64)range->blocks * direct->block != req->command.bytes)
 		return false;
-	if (write && (bdev_read_only(bdev) || bdev_stable_writes(bdev)))
+	if (write && (bdev_read_only(bdev) || (!req->command.pi && bdev_stable_writes(bdev))))
 		return false;
 	bio->bi_opf = write ? REQ_OP_WRITE | REQ_SYNC | REQ_IDLE : REQ_OP_READ;
 	/* As the backstore does: what is told to be stable when it ends is. */
 	if (write && bdev_fua(bdev) && !bdev_write_cache(bdev))
 		bio->bi_opf |= REQ_FUA;
 	bio_set_dev(bio, bdev);
-	bio->bi_iter.bi_sector = lba * (direct->block >> SECTOR_SHIFT);
+	bio->bi_iter.bi_sector = range->lba * (direct->block >> SECTOR_SHIFT);
 	bio->bi_end_io = vhost_scsi_direct_end_io;
+	if (req->command.pi)
+		vhost_scsi_direct_protect(req, range->lba);
 	return true;
 }
 
@@ -337,7 +372,8 @@ static void vhost_scsi_direct_give(struct vhost_scsi_req *req)
  * holds the LUN, and counts among the others. False: that went otherwise.
  */
 static bool vhost_scsi_direct_enter(struct vhost_scsi_req *req,
-				    const struct vhost_scsi_direct *direct, u64 lba, u32 blocks)
+				    const struct vhost_scsi_direct *direct,
+				    const struct vhost_scsi_range *range)
 {
 	struct se_cmd *se_cmd = &req->se_cmd;
 
@@ -345,9 +381,9 @@ static bool vhost_scsi_direct_enter(struct vhost_scsi_req *req,
 	    transport_lookup_cmd_lun(se_cmd))
 		return false;
 	/* Another one took its number meanwhile, or it is going. */
-	if (se_cmd->se_dev != direct->dev || !vhost_scsi_direct_plan(req, direct, lba, blocks))
+	if (se_cmd->se_dev != direct->dev || !vhost_scsi_direct_plan(req, direct, range))
 		return false;
-	se_cmd->t_task_lba = lba;
+	se_cmd->t_task_lba = range->lba;
 	se_cmd->transport_state = CMD_T_ACTIVE | CMD_T_SENT;
 	se_cmd->se_cmd_flags |= SCF_SCSI_DATA_CDB | SCF_SUPPORTED_SAM_OPCODE | SCF_TASK_ATTR_SET;
 	atomic_inc_mb(&direct->dev->non_ordered);
@@ -398,21 +434,37 @@ struct block_device *vhost_scsi_protected_bdev(const struct vhost_scsi_req *req)
 	return bdev;
 }
 
+/* May its protection information, if any, go the short way: for each block, to be checked? */
+static bool vhost_scsi_direct_suits(const struct vhost_scsi_command *command,
+				    const struct vhost_scsi_direct *direct,
+				    const struct vhost_scsi_range *range)
+{
+	if (!command->pi)
+		return !range->protect;
+	return direct->protected && range->protect == VHOST_SCSI_PROTECT_CHECKED &&
+	       command->pi == (u64)range->blocks * VHOST_SCSI_TUPLE_BYTES;
+}
+
 int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg,
 			     const struct iovec *iov, unsigned int segs, size_t skip)
 {
 	struct vhost_scsi_span span = { .iov = iov, .segs = segs };
 	const struct vhost_scsi_command *command = &req->command;
 	struct vhost_scsi_direct direct;
-	u32 blocks;
-	u64 lba;
+	struct vhost_scsi_range range;
 	int r;
 
-	if (command->pi || command->task_attr != VIRTIO_SCSI_S_SIMPLE ||
-	    !vhost_scsi_cdb_range(command->cdb, &lba, &blocks) ||
-	    !vhost_scsi_direct_find(tpg, command->lun.lun, &direct))
+	if (command->task_attr != VIRTIO_SCSI_S_SIMPLE ||
+	    !vhost_scsi_cdb_range(command->cdb, &range) ||
+	    !vhost_scsi_direct_find(tpg, command->lun.lun, &direct) ||
+	    !vhost_scsi_direct_suits(command, &direct, &range))
 		return -E2BIG;
 	vhost_scsi_advance(&span, skip);
+	if (command->pi) {
+		if (!vhost_scsi_map_slot(req, span))
+			return -E2BIG;
+		vhost_scsi_advance(&span, command->pi);
+	}
 	r = vhost_scsi_direct_map(req, span, &direct);
 	if (r) {
 		vhost_scsi_unmap(req);
@@ -420,8 +472,8 @@ int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *
 	}
 	if (!vhost_scsi_init_cmd(req, tpg))
 		return 0;
-	if (!vhost_scsi_direct_enter(req, &direct, lba, blocks) ||
-	    !vhost_scsi_is_clear(tpg, &req->se_cmd))
+	if (!vhost_scsi_direct_enter(req, &direct, &range) ||
+	    !vhost_scsi_is_clear(tpg, &req->se_cmd, &direct))
 		return vhost_scsi_direct_retreat(req);
 	if (req->data.pages == VHOST_SCSI_HELD)
 		vstor_count(&req->cmd.svq->stats.held, 1);

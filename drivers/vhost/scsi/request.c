@@ -137,19 +137,20 @@ enum vhost_scsi_op vhost_scsi_cdb_op(const u8 *cdb)
 	return vhost_scsi_cdb_dir(cdb) == VHOST_SCSI_IN ? VHOST_SCSI_READ : VHOST_SCSI_WRITE;
 }
 
-bool vhost_scsi_cdb_range(const u8 *cdb, u64 *lba, u32 *blocks)
+bool vhost_scsi_cdb_range(const u8 *cdb, struct vhost_scsi_range *range)
 {
+	range->protect = cdb[1] >> 5;
 	switch (cdb[0]) {
 	case READ_10:
 	case WRITE_10:
-		*lba = get_unaligned_be32(&cdb[2]);
-		*blocks = get_unaligned_be16(&cdb[7]);
-		return !cdb[1] && !cdb[9];
+		range->lba = get_unaligned_be32(&cdb[2]);
+		range->blocks = get_unaligned_be16(&cdb[7]);
+		return !(cdb[1] & 0x1f) && !cdb[9];
 	case READ_16:
 	case WRITE_16:
-		*lba = get_unaligned_be64(&cdb[2]);
-		*blocks = get_unaligned_be32(&cdb[10]);
-		return !cdb[1] && !cdb[15];
+		range->lba = get_unaligned_be64(&cdb[2]);
+		range->blocks = get_unaligned_be32(&cdb[10]);
+		return !(cdb[1] & 0x1f) && !cdb[15];
 	default:
 		return false;
 	}

@@ -128,11 +128,23 @@ enum vhost_scsi_op {
 
 enum vhost_scsi_op vhost_scsi_cdb_op(const u8 *cdb);
 
-/*
- * The range of a plain READ or WRITE, of 10 or 16 bytes: no protection, no cache control,
- * no ACA. False: it is no such, but may still read or write.
+/**
+ * struct vhost_scsi_range - blocks that are read or written
+ * @lba: the first one
+ * @blocks: how many
+ * @protect: RDPROTECT or WRPROTECT: what becomes of their protection information
  */
-bool vhost_scsi_cdb_range(const u8 *cdb, u64 *lba, u32 *blocks);
+struct vhost_scsi_range {
+	u64 lba;
+	u32 blocks;
+	u8 protect;
+};
+
+/*
+ * The range of a plain READ or WRITE, of 10 or 16 bytes: no cache control, no ACA. False: it
+ * is no such, but may still read or write.
+ */
+bool vhost_scsi_cdb_range(const u8 *cdb, struct vhost_scsi_range *range);
 
 /*
  * SBC, protection information of type 1 or 3: what is wrong with the tuple of block @lba,

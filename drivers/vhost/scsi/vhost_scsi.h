@@ -12,7 +12,7 @@
 #ifndef _VHOST_SCSI_H
 #define _VHOST_SCSI_H
 
-#include <linux/bio.h>
+#include <linux/bio-integrity.h>
 #include <linux/kref.h>
 #include <linux/scatterlist.h>
 #include <linux/xarray.h>
@@ -139,10 +139,13 @@ enum vhost_scsi_way {
  * @prot: of its protection information
  * @slot: room for little of that, in a page of the queue
  * @slot_sg: which is this then
+ * @prot_at: to where the guest wants it, if that is all that is copied; else NULL
  * @sense: sense data
  * @inline_sg: for what is small
  * @bio: the short way's
  * @vecs: its table
+ * @slot_vec: @slot, where it has protection information
+ * @bip: which this is then
  */
 struct vhost_scsi_req {
 	struct vstor_cmd cmd;
@@ -164,12 +167,15 @@ struct vhost_scsi_req {
 	struct vhost_scsi_sgl prot;
 	u8 *slot;
 	struct scatterlist slot_sg;
+	u8 __user *prot_at;
 	u8 sense[TRANSPORT_SENSE_BUFFER];
 	union {
 		struct scatterlist inline_sg[VHOST_SCSI_INLINE_SG];
 		struct {
 			struct bio bio;
 			struct bio_vec vecs[VHOST_SCSI_INLINE_SG];
+			struct bio_vec slot_vec;
+			struct bio_integrity_payload bip;
 		};
 	};
 };
@@ -435,6 +441,11 @@ unsigned int vhost_scsi_guest_pages(struct vhost_scsi_span span, size_t bytes);
  */
 int vhost_scsi_map(struct vhost_scsi_req *req, const struct vhost_scsi_tpg *tpg,
 		   const struct iovec *iov, unsigned int segs, size_t skip);
+/*
+ * The same of little protection information alone, which is at @span and in one buffer.
+ * False: it is not; then nothing was done.
+ */
+bool vhost_scsi_map_slot(struct vhost_scsi_req *req, struct vhost_scsi_span span);
 /* To the guest, what was read and bounced: protection information and @bytes of data. */
 int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes);
 /* Gives back all pages and the queue's memory. */
