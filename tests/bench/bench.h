@@ -63,7 +63,7 @@ struct bench {
 	uint32_t bytes;
 	bool write, random;
 	unsigned int poll_us;
-	bool log;
+	bool log, pi;
 	/* A thread and a worker for each lane, on a CPU of their own. */
 	bool threads;
 	/* Wait for a line on stdin before and after what is measured. */

@@ -37,6 +37,7 @@ static void usage(void)
 	      "  --warm-up N  requests before that (1000)\n"
 	      "  --poll-us N  vhost_blk: how long a worker looks at an empty ring\n"
 	      "  --log      vhost_blk: with the dirty log of a migration on\n"
+	      "  --pi       vhost_scsi: with protection information of each block\n"
 	      "  --threads  a thread of this client and, with vhost, a worker for each vq, on a CPU\n"
 	      "             of their own; each thread does --ios requests; one device\n"
 	      "  --pause    say 'ready', wait for a line, measure, say 'done', wait for a line\n",
@@ -81,7 +82,7 @@ static void options(struct bench *b, int argc, char **argv)
 		{ "engine", 1, NULL, 'e' }, { "rw", 1, NULL, 'r' }, { "bs", 1, NULL, 'b' },
 		{ "qd", 1, NULL, 'd' }, { "vqs", 1, NULL, 'q' }, { "ios", 1, NULL, 'n' },
 		{ "warm-up", 1, NULL, 'w' }, { "poll-us", 1, NULL, 'p' },
-		{ "log", 0, NULL, 'l' }, { "threads", 0, NULL, 't' },
+		{ "log", 0, NULL, 'l' }, { "pi", 0, NULL, 'i' }, { "threads", 0, NULL, 't' },
 		{ "pause", 0, NULL, 's' }, { 0 },
 	};
 	int c;
@@ -97,6 +98,7 @@ static void options(struct bench *b, int argc, char **argv)
 		case 'w':	b->warm_up = number(optarg, 1u << 30); break;
 		case 'p':	b->poll_us = number(optarg, 1u << 20); break;
 		case 'l':	b->log = true; break;
+		case 'i':	b->pi = true; break;
 		case 't':	b->threads = true; break;
 		case 's':	b->pause = true; break;
 		default:	usage();

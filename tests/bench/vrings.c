@@ -19,7 +19,7 @@
 
 /* Of a slot: its table, then what the device reads and writes beside the data. */
 #define SLOT_BYTES 256
-#define SLOT_TABLE 48
+#define SLOT_TABLE 64
 #define FEATURES (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
 		  BIT(VIRTIO_RING_F_EVENT_IDX))
 
@@ -28,9 +28,20 @@ struct blk_slot {
 	uint8_t status;
 };
 
+struct tuple {
+	uint16_t guard, app_tag;
+	uint32_t ref_tag;
+};
+
+/* With --pi the longer header. */
 struct scsi_slot {
-	struct virtio_scsi_cmd_req command;
+	union {
+		struct virtio_scsi_cmd_req plain;
+		struct virtio_scsi_cmd_req_pi pi;
+	} command;
 	struct virtio_scsi_cmd_resp response;
+	/* Of its blocks, which are all zeroes, as their guards are. */
+	struct tuple *tuples;
 };
 
 static uint64_t slot_gpa(const struct lane *lane, unsigned int slot)
@@ -43,15 +54,16 @@ static void *slot_of(const struct lane *lane, unsigned int slot)
 	return lane->slots + SLOT_BYTES * slot + SLOT_TABLE;
 }
 
-static void put_table(struct lane *lane, unsigned int slot, const struct seg *segs)
+static void put_table(struct lane *lane, unsigned int slot, const struct seg *segs,
+		      unsigned int n)
 {
 	struct vring_desc *table = (void *)(lane->slots + SLOT_BYTES * slot);
 
-	for (unsigned int i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < n; i++)
 		vq_put_desc(&table[i], segs[i].addr, segs[i].len,
 			    (segs[i].write ? VRING_DESC_F_WRITE : 0) |
-			    (i < 2 ? VRING_DESC_F_NEXT : 0), i < 2 ? i + 1 : 0);
-	vq_put_desc(&lane->vq->desc[slot], slot_gpa(lane, slot), SLOT_TABLE,
+			    (i < n - 1 ? VRING_DESC_F_NEXT : 0), i < n - 1 ? i + 1 : 0);
+	vq_put_desc(&lane->vq->desc[slot], slot_gpa(lane, slot), n * sizeof(*table),
 		    VRING_DESC_F_INDIRECT, 0);
 }
 
@@ -64,7 +76,28 @@ static void blk_slot_init(struct lane *lane, unsigned int slot, uint64_t data)
 	s->header.type = htole32(b->write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN);
 	put_table(lane, slot, (struct seg[]){
 		{ at, sizeof(s->header), false }, { data, b->bytes, !b->write },
-		{ at + offsetof(struct blk_slot, status), 1, true } });
+		{ at + offsetof(struct blk_slot, status), 1, true } }, 3);
+}
+
+/* The same with protection information before the data. */
+static void scsi_slot_init_pi(struct lane *lane, unsigned int slot, struct seg *segs)
+{
+	struct bench *b = lane->bench;
+	struct scsi_slot *s = slot_of(lane, slot);
+	uint32_t bytes = b->bytes / SECTOR * sizeof(struct tuple);
+	struct guest *mem = &lane->vq->dev->mem;
+	struct seg tuples = { guest_alloc(mem, bytes, 64), bytes, !b->write };
+
+	s->command.pi = (struct virtio_scsi_cmd_req_pi){
+		.lun = { 1, SCSI_TPGT, 0x40, 0 },
+		.pi_bytesout = htole32(b->write ? bytes : 0),
+		.pi_bytesin = htole32(b->write ? 0 : bytes),
+		.cdb = { b->write ? 0x8a : 0x88, 1 << 5 },
+	};
+	s->tuples = guest_ptr(mem, tuples.addr, bytes);
+	segs[0].len = sizeof(s->command.pi);
+	put_table(lane, slot, b->write ? (struct seg[]){ segs[0], tuples, segs[2], segs[1] } :
+				(struct seg[]){ segs[0], segs[1], tuples, segs[2] }, 4);
 }
 
 static void scsi_slot_init(struct lane *lane, unsigned int slot, uint64_t data)
@@ -72,15 +105,19 @@ static void scsi_slot_init(struct lane *lane, unsigned int slot, uint64_t data)
 	struct bench *b = lane->bench;
 	uint64_t at = slot_gpa(lane, slot) + SLOT_TABLE;
 	struct scsi_slot *s = slot_of(lane, slot);
-	struct seg command = { at, sizeof(s->command), false };
+	struct seg command = { at, sizeof(s->command.plain), false };
 	struct seg response = { at + offsetof(struct scsi_slot, response),
 				sizeof(s->response), true };
 	struct seg bytes = { data, b->bytes, !b->write };
 
-	s->command = (struct virtio_scsi_cmd_req){ .lun = { 1, SCSI_TPGT, 0x40, 0 } };
-	s->command.cdb[0] = b->write ? 0x8a : 0x88;
+	if (b->pi) {
+		scsi_slot_init_pi(lane, slot, (struct seg[]){ command, response, bytes });
+		return;
+	}
+	s->command.plain = (struct virtio_scsi_cmd_req){ .lun = { 1, SCSI_TPGT, 0x40, 0 } };
+	s->command.plain.cdb[0] = b->write ? 0x8a : 0x88;
 	put_table(lane, slot, b->write ? (struct seg[]){ command, bytes, response } :
-				(struct seg[]){ command, response, bytes });
+				(struct seg[]){ command, response, bytes }, 3);
 }
 
 static void lane_init(struct bench *b, struct vdev *dev, struct vq *vq, uint64_t blocks,
@@ -256,7 +293,7 @@ static void scsi_start_all(struct bench *b)
 		const char *disk = split(b->paths[i], "WWPN,DEVICE");
 
 		dev->backend_name = b->paths[i];
-		vdev_negotiate(dev, FEATURES);
+		vdev_negotiate(dev, FEATURES | (b->pi ? BIT(VIRTIO_SCSI_F_T10_PI) : 0));
 		for (unsigned int q = 0; q < SCSI_FIRST_QUEUE; q++)
 			vq_new(dev, q, 128);
 		start(b, dev, SCSI_FIRST_QUEUE, disk, scsi_slot_init);
@@ -267,13 +304,17 @@ static void scsi_start_all(struct bench *b)
 
 static void scsi_put(struct lane *lane, unsigned int slot, uint64_t block)
 {
+	const struct bench *b = lane->bench;
 	struct scsi_slot *s = slot_of(lane, slot);
-	uint32_t sectors = lane->bench->bytes / SECTOR;
+	uint8_t *cdb = b->pi ? s->command.pi.cdb : s->command.plain.cdb;
+	uint32_t sectors = b->bytes / SECTOR;
 	uint64_t lba = htobe64(block * sectors);
 	uint32_t blocks = htobe32(sectors);
 
-	memcpy(s->command.cdb + 2, &lba, sizeof(lba));
-	memcpy(s->command.cdb + 10, &blocks, sizeof(blocks));
+	memcpy(cdb + 2, &lba, sizeof(lba));
+	memcpy(cdb + 10, &blocks, sizeof(blocks));
+	for (unsigned int i = 0; b->pi && b->write && i < sectors; i++)
+		s->tuples[i].ref_tag = htobe32(block * sectors + i);
 	s->response.response = 0xff;
 	vq_put_avail(lane->vq, slot);
 }
