@@ -98,13 +98,13 @@ static const struct request {
 TEST_V(request, requests)
 {
 	struct vhost_scsi_header hdr = {
-		.lun = { 1, 1 }, .tag = 7, .pi_out = v->pi_out, .pi_in = v->pi_in,
+		.lun = (u8[8]){ 1, 1 }, .tag = 7, .pi_out = v->pi_out, .pi_in = v->pi_in,
+		.cdb = v->cdb,
 	};
 	struct vhost_scsi_verdict verdict = { .response = 0xff };
 	bool good = v->response == OK && !v->key;
 	struct vhost_scsi_command command;
 
-	memcpy(hdr.cdb, v->cdb, sizeof(hdr.cdb));
 	check_eq(vhost_scsi_parse(&hdr, v->out, v->in, &command, &verdict), good);
 	check_eq(command.bytes, v->bytes);
 	if (!good) {
@@ -120,7 +120,9 @@ TEST_V(request, requests)
 
 TEST(lun_is_judged_first)
 {
-	struct vhost_scsi_header hdr = { .lun = { 9 }, .cdb = WRITE };
+	struct vhost_scsi_header hdr = {
+		.lun = (u8[8]){ 9 }, .cdb = (u8[VHOST_SCSI_CDB_BYTES])WRITE,
+	};
 	struct vhost_scsi_verdict verdict;
 	struct vhost_scsi_command command;
 

@@ -87,7 +87,6 @@ static void vhost_scsi_fill_response(struct vhost_scsi_req *req, struct virtio_s
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	const struct se_cmd *se_cmd = &req->se_cmd;
 
-	memset(resp, 0, sizeof(*resp));
 	resp->response = vhost_scsi_response(req);
 	if (resp->response != VIRTIO_SCSI_S_OK && resp->response != VIRTIO_SCSI_S_OVERRUN)
 		return;
@@ -95,6 +94,8 @@ static void vhost_scsi_fill_response(struct vhost_scsi_req *req, struct virtio_s
 	/* What the CDB wanted beyond the data is no residual of it. */
 	if (!(se_cmd->se_cmd_flags & SCF_OVERFLOW_BIT))
 		resp->resid = cpu_to_vhost32(vq, se_cmd->residual_count);
+	if (!se_cmd->scsi_sense_length)
+		return;
 	resp->sense_len = cpu_to_vhost32(vq, se_cmd->scsi_sense_length);
 	memcpy(resp->sense, req->sense,
 	       min_t(size_t, se_cmd->scsi_sense_length, sizeof(resp->sense)));
@@ -118,7 +119,7 @@ static u32 vhost_scsi_bytes_read(const struct vhost_scsi_req *req)
 /* Data, then the response. Returns the used length, VIRTIO 2.7.8.2. */
 static s64 vhost_scsi_answer(struct vhost_scsi_req *req)
 {
-	struct virtio_scsi_cmd_resp resp __aligned(8);
+	struct virtio_scsi_cmd_resp resp __aligned(8) = { 0 };
 	u32 bytes = vhost_scsi_bytes_read(req);
 
 	BUILD_BUG_ON(sizeof(resp) != 108);
@@ -145,6 +146,9 @@ s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard)
 	vhost_scsi_stats_ended(sq, vhost_scsi_response(req), req->se_cmd.scsi_status);
 	vhost_scsi_unmap(req);
 	vhost_scsi_reply_free(&req->reply);
+	/* The target core fills it in where it is nothing but zeroes. */
+	if (req->se_cmd.scsi_sense_length)
+		memset(req->sense, 0, sizeof(req->sense));
 	req->busy = false;
 	req->next_free = sq->free;
 	sq->free = req;

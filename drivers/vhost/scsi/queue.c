@@ -24,52 +24,65 @@ static void vhost_scsi_fill_header_pi(struct vhost_virtqueue *vq,
 				      const struct virtio_scsi_cmd_req_pi *raw,
 				      struct vhost_scsi_header *hdr)
 {
-	memcpy(hdr->lun, raw->lun, sizeof(hdr->lun));
+	hdr->lun = raw->lun;
 	hdr->tag = vhost64_to_cpu(vq, raw->tag);
 	hdr->task_attr = raw->task_attr;
 	hdr->pi_out = vhost32_to_cpu(vq, raw->pi_bytesout);
 	hdr->pi_in = vhost32_to_cpu(vq, raw->pi_bytesin);
-	memcpy(hdr->cdb, raw->cdb, sizeof(hdr->cdb));
+	hdr->cdb = raw->cdb;
 }
 
 static void vhost_scsi_fill_header(struct vhost_virtqueue *vq,
 				   const struct virtio_scsi_cmd_req *raw,
 				   struct vhost_scsi_header *hdr)
 {
-	memcpy(hdr->lun, raw->lun, sizeof(hdr->lun));
+	hdr->lun = raw->lun;
 	hdr->tag = vhost64_to_cpu(vq, raw->tag);
 	hdr->task_attr = raw->task_attr;
 	hdr->pi_out = 0;
 	hdr->pi_in = 0;
-	memcpy(hdr->cdb, raw->cdb, sizeof(hdr->cdb));
+	hdr->cdb = raw->cdb;
 }
 
-/* VIRTIO 2.7.4.1: it may be cut anywhere; all drivers have it in one piece. */
-static int vhost_scsi_load_header(struct vhost_virtqueue *vq, unsigned int out, size_t bytes,
-				  struct vhost_scsi_header *hdr)
+/* As the guest has it. */
+union vhost_scsi_raw_header {
+	struct virtio_scsi_cmd_req plain;
+	struct virtio_scsi_cmd_req_pi pi;
+	u64 words[8];
+};
+
+static int vhost_scsi_load_cut_header(struct vhost_virtqueue *vq, unsigned int out,
+				      size_t bytes, union vhost_scsi_raw_header *raw)
 {
-	union {
-		struct virtio_scsi_cmd_req plain;
-		struct virtio_scsi_cmd_req_pi pi;
-		u64 words[8];
-	} raw;
 	struct iov_iter from;
 
-	BUILD_BUG_ON(sizeof(raw.pi) > sizeof(raw.words));
-	if (vq->iov->iov_len >= bytes) {
-		if (bytes == sizeof(raw.plain) ?
-		    vstor_load(&raw, vq->iov->iov_base, sizeof(raw.plain)) :
-		    vstor_load(&raw, vq->iov->iov_base, sizeof(raw.pi)))
-			return -EFAULT;
-	} else {
-		iov_iter_init(&from, ITER_SOURCE, vq->iov, out, bytes);
-		if (!copy_from_iter_full(&raw, bytes, &from))
-			return -EFAULT;
-	}
-	if (bytes == sizeof(raw.pi))
-		vhost_scsi_fill_header_pi(vq, &raw.pi, hdr);
+	iov_iter_init(&from, ITER_SOURCE, vq->iov, out, bytes);
+	return copy_from_iter_full(raw, bytes, &from) ? 0 : -EFAULT;
+}
+
+/*
+ * VIRTIO 2.7.4.1: it may be cut anywhere; all drivers have it in one piece. @hdr points into
+ * @raw.
+ */
+static int vhost_scsi_load_header(struct vhost_virtqueue *vq, unsigned int out, size_t bytes,
+				  union vhost_scsi_raw_header *raw,
+				  struct vhost_scsi_header *hdr)
+{
+	int r;
+
+	BUILD_BUG_ON(sizeof(raw->pi) > sizeof(raw->words));
+	if (vq->iov->iov_len < bytes)
+		r = vhost_scsi_load_cut_header(vq, out, bytes, raw);
+	else if (bytes == sizeof(raw->plain))
+		r = vstor_load(raw, vq->iov->iov_base, sizeof(raw->plain));
 	else
-		vhost_scsi_fill_header(vq, &raw.plain, hdr);
+		r = vstor_load(raw, vq->iov->iov_base, sizeof(raw->pi));
+	if (r)
+		return r;
+	if (bytes == sizeof(raw->pi))
+		vhost_scsi_fill_header_pi(vq, &raw->pi, hdr);
+	else
+		vhost_scsi_fill_header(vq, &raw->plain, hdr);
 	return 0;
 }
 
@@ -93,7 +106,6 @@ static struct vhost_scsi_req *vhost_scsi_get_req(struct vhost_scsi_vq *sq)
 	req->busy = true;
 	/* The target core relies on it. */
 	memset(&req->se_cmd, 0, sizeof(req->se_cmd));
-	memset(req->sense, 0, sizeof(req->sense));
 	return req;
 }
 
@@ -203,14 +215,16 @@ static int vhost_scsi_decode(struct vhost_scsi_req *req, unsigned int out, unsig
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	size_t out_len = iov_length(vq->iov, out), header = vhost_scsi_header_bytes(vq);
 	struct vhost_scsi_verdict verdict = { .response = VIRTIO_SCSI_S_FAILURE };
-	struct vhost_scsi_header hdr;
+	/* Not cleared first: all of them is filled in. */
+	union vhost_scsi_raw_header raw __uninitialized;
+	struct vhost_scsi_header hdr __uninitialized;
 
 	if (out_len < header || in_len < VHOST_SCSI_RESP_BYTES) {
 		req->command = (struct vhost_scsi_command){ 0 };
 		vhost_scsi_refuse(req, &verdict);
 		return 0;
 	}
-	if (vhost_scsi_load_header(vq, out, header, &hdr))
+	if (vhost_scsi_load_header(vq, out, header, &raw, &hdr))
 		return -EFAULT;
 	if (!vhost_scsi_parse(&hdr, out_len - header, in_len - VHOST_SCSI_RESP_BYTES,
 			      &req->command, &verdict)) {

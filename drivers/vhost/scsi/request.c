@@ -255,11 +255,12 @@ bool vhost_scsi_parse(const struct vhost_scsi_header *hdr, u64 out, u64 in,
 	enum vhost_scsi_dir known = vhost_scsi_cdb_dir(hdr->cdb);
 	u64 data = out ? out : in;
 
-	*command = (struct vhost_scsi_command){
-		.tag = hdr->tag,
-		.task_attr = hdr->task_attr,
-		.dir = out ? VHOST_SCSI_OUT : in ? VHOST_SCSI_IN : VHOST_SCSI_NO_DATA,
-	};
+	/* One by one: what is set as a whole is set twice. */
+	command->tag = hdr->tag;
+	command->task_attr = hdr->task_attr;
+	command->dir = out ? VHOST_SCSI_OUT : in ? VHOST_SCSI_IN : VHOST_SCSI_NO_DATA;
+	command->bytes = 0;
+	command->pi = 0;
 	memcpy(command->cdb, hdr->cdb, sizeof(command->cdb));
 	if (!vhost_scsi_parse_lun(hdr->lun, &command->lun))
 		return vhost_scsi_refuse(verdict, VIRTIO_SCSI_S_BAD_TARGET);

@@ -35,20 +35,20 @@
 
 /**
  * struct vhost_scsi_header - a request's header, in the CPU's byte order
- * @lun: as the guest wrote it
+ * @lun: as the guest wrote it, in a copy of the whole; 8 bytes
  * @tag: names the command in a task management function
  * @task_attr: VIRTIO_SCSI_S_SIMPLE and so on
  * @pi_out: bytes of protection information before the data to write
  * @pi_in: the same before the data to read; both 0 without VIRTIO_SCSI_F_T10_PI
- * @cdb: the SCSI command
+ * @cdb: the SCSI command, in the same; VHOST_SCSI_CDB_BYTES
  */
 struct vhost_scsi_header {
-	u8 lun[8];
+	const u8 *lun;
 	u64 tag;
 	u8 task_attr;
 	u32 pi_out;
 	u32 pi_in;
-	u8 cdb[VHOST_SCSI_CDB_BYTES];
+	const u8 *cdb;
 };
 
 enum vhost_scsi_dir {
