@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # The devices that are measured, and what serves them. Sourced.
 
-nullb_dir=/sys/kernel/config/nullb
+# shellcheck source=tests/lib/nullb.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/nullb.sh"
+
 lio=/sys/kernel/config/target
 declare -A qsd_pids
 
@@ -16,13 +18,7 @@ huge_pages()
 # given it.
 nullb_new()
 {
-	modprobe null_blk nr_devices=0
-	mkdir "$nullb_dir/$1"
-	echo 1024 >"$nullb_dir/$1/size"
-	echo 512 >"$nullb_dir/$1/blocksize"
-	echo 0 >"$nullb_dir/$1/irqmode"
-	nproc >"$nullb_dir/$1/submit_queues"
-	echo 1 >"$nullb_dir/$1/power"
+	nullb_make "$1" size=1024 blocksize=512 irqmode=0 "submit_queues=$(nproc)"
 }
 
 # The kernel's own vhost_scsi; by its name ours would be loaded.

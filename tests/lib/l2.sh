@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # A guest (L2) for shell tests, and QMP to its QEMU. Sourced after tap.sh.
 
+# shellcheck source=tests/lib/nullb.sh
+. "$(dirname "${BASH_SOURCE[0]}")/nullb.sh"
+
 project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
 l2_disk=/dev/nvme0n1
 
@@ -56,23 +59,15 @@ l2_dm_load()
 # l2_zoned [ATTRIBUTE=VALUE]...
 l2_zoned()
 {
-	local attribute dir=/sys/kernel/config/nullb/l2zoned
-
-	modprobe null_blk nr_devices=0
 	l2_remove_zoned
-	mkdir $dir
-	for attribute in size=64 memory_backed=1 zoned=1 zone_size=4 zone_capacity=3 zone_nr_conv=2 \
-		zone_max_open=6 zone_max_active=8 "$@" power=1; do
-		echo "${attribute#*=}" >"$dir/${attribute%%=*}"
-	done
+	nullb_make l2zoned size=64 memory_backed=1 zoned=1 zone_size=4 zone_capacity=3 \
+		zone_nr_conv=2 zone_max_open=6 zone_max_active=8 "$@"
 	l2_disk=/dev/l2zoned
 }
 
 l2_remove_zoned()
 {
-	local dir=/sys/kernel/config/nullb/l2zoned
-
-	[ ! -d $dir ] || rmdir $dir
+	nullb_remove l2zoned
 }
 
 # The options of a vhost-blk disk: l2_drive PROPERTIES, into the array drive.
