@@ -12,7 +12,7 @@ guest_usage()
 	files (default: a new one under /tmp); GUEST_BOOT=disk, let the firmware find
 	a kernel, which needs testbed.level=l2 on its command line.
 	L2's root is the Debian root of L1, on a disk of its own behind all others, and its
-	/project is L1's; both are read-only.
+	/project is L1's; both are read-only. virtio_blk and ext4 are loaded for it.
 	Exits with COMMAND's status; 128 when L2 was lost.
 	EOF
 	exit 2

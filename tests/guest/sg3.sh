@@ -4,6 +4,12 @@
 set -eu
 trap 'echo "sg3.sh: line $LINENO"' ERR
 
+# sg_of DISK: the other name of it.
+sg_of()
+{
+	basename "$(realpath "/sys/block/${1##*/}/device/generic")"
+}
+
 # disk_of LUN: the names of both are given in any order.
 disk_of()
 {
@@ -16,18 +22,6 @@ disk_of()
 		sleep 0.1
 	done
 	echo "/dev/${dir##*/}"
-}
-
-modprobe -a virtio_scsi sd_mod sg
-one=$(disk_of 0) two=$(disk_of 1)
-cd /tmp
-head -c 32768 /dev/urandom >data
-head -c 32768 /dev/zero >zeroes
-
-# sg_of DISK: the other name of it.
-sg_of()
-{
-	basename "$(realpath "/sys/block/${1##*/}/device/generic")"
 }
 
 # same DISK BLOCK BLOCKS FILE
@@ -44,6 +38,12 @@ must_end()
 	"${@:2}" >/dev/null 2>&1 || status=$?
 	[ "$status" = "$1" ] || { echo "sg3.sh: ${*:2}: $status"; exit 1; }
 }
+
+modprobe -a virtio_scsi sd_mod sg
+one=$(disk_of 0) two=$(disk_of 1)
+cd /tmp
+head -c 32768 /dev/urandom >data
+head -c 32768 /dev/zero >zeroes
 
 # What it is.
 sg_inq "$one" | grep -q LIO-ORG

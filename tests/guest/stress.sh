@@ -28,7 +28,7 @@ finish()
 	}
 }
 
-modprobe -a virtio_blk "$fs"
+modprobe "$fs"
 case $fs in
 ext4)	mkfs.ext4 -q -F /dev/vda ;;
 xfs)	mkfs.xfs -q -f /dev/vda ;;
