@@ -180,18 +180,20 @@ static inline struct vstor_vq *to_vstor_vq(struct vhost_virtqueue *vq)
  */
 static __always_inline int vstor_load(void *to, const void __user *from, size_t bytes)
 {
-	const u64 __user *at = from;
-	const u8 __user *rest;
-	u64 *words = to;
-	size_t i;
+	size_t at;
 
 	if (!user_read_access_begin(from, bytes))
 		return -EFAULT;
-	for (i = 0; i < bytes / sizeof(*at); i++)
-		unsafe_get_user(words[i], &at[i], fault);
-	rest = (const u8 __user *)&at[i];
-	for (i = 0; i < bytes % sizeof(*at); i++)
-		unsafe_get_user(((u8 *)&words[bytes / sizeof(*at)])[i], &rest[i], fault);
+#pragma GCC unroll 16
+	for (at = 0; at + sizeof(u64) <= bytes; at += sizeof(u64))
+		unsafe_get_user(*(u64 *)(to + at), (u64 __user *)(from + at), fault);
+	if (bytes & sizeof(u32)) {
+		unsafe_get_user(*(u32 *)(to + at), (u32 __user *)(from + at), fault);
+		at += sizeof(u32);
+	}
+#pragma GCC unroll 4
+	for (; at < bytes; at++)
+		unsafe_get_user(*(u8 *)(to + at), (u8 __user *)(from + at), fault);
 	user_read_access_end();
 	return 0;
 fault:
@@ -201,18 +203,20 @@ fault:
 
 static __always_inline int vstor_store(void __user *to, const void *from, size_t bytes)
 {
-	const u64 *words = from;
-	u64 __user *at = to;
-	const u8 *rest;
-	size_t i;
+	size_t at;
 
 	if (!user_write_access_begin(to, bytes))
 		return -EFAULT;
-	for (i = 0; i < bytes / sizeof(*at); i++)
-		unsafe_put_user(words[i], &at[i], fault);
-	rest = (const u8 *)&words[i];
-	for (i = 0; i < bytes % sizeof(*at); i++)
-		unsafe_put_user(rest[i], &((u8 __user *)&at[bytes / sizeof(*at)])[i], fault);
+#pragma GCC unroll 16
+	for (at = 0; at + sizeof(u64) <= bytes; at += sizeof(u64))
+		unsafe_put_user(*(u64 *)(from + at), (u64 __user *)(to + at), fault);
+	if (bytes & sizeof(u32)) {
+		unsafe_put_user(*(u32 *)(from + at), (u32 __user *)(to + at), fault);
+		at += sizeof(u32);
+	}
+#pragma GCC unroll 4
+	for (; at < bytes; at++)
+		unsafe_put_user(*(u8 *)(from + at), (u8 __user *)(to + at), fault);
 	user_write_access_end();
 	return 0;
 fault:

@@ -49,6 +49,9 @@ int vhost_scsi_reply_now(struct vhost_scsi_reply *reply, const struct iovec *iov
 
 void vhost_scsi_reply_free(struct vhost_scsi_reply *reply)
 {
+	/* Most have none: not to call for that. */
+	if (!reply->iov)
+		return;
 	kfree(reply->iov);
 	reply->iov = NULL;
 }
@@ -82,13 +85,14 @@ static u8 vhost_scsi_response(const struct vhost_scsi_req *req)
 	return VIRTIO_SCSI_S_OK;
 }
 
-static void vhost_scsi_fill_response(struct vhost_scsi_req *req, struct virtio_scsi_cmd_resp *resp)
+static void vhost_scsi_fill_response(struct vhost_scsi_req *req, u8 response,
+				     struct virtio_scsi_cmd_resp *resp)
 {
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	const struct se_cmd *se_cmd = &req->se_cmd;
 
-	resp->response = vhost_scsi_response(req);
-	if (resp->response != VIRTIO_SCSI_S_OK && resp->response != VIRTIO_SCSI_S_OVERRUN)
+	resp->response = response;
+	if (response != VIRTIO_SCSI_S_OK && response != VIRTIO_SCSI_S_OVERRUN)
 		return;
 	resp->status = se_cmd->scsi_status;
 	/* What the CDB wanted beyond the data is no residual of it. */
@@ -101,7 +105,7 @@ static void vhost_scsi_fill_response(struct vhost_scsi_req *req, struct virtio_s
 	       min_t(size_t, se_cmd->scsi_sense_length, sizeof(resp->sense)));
 }
 
-/* Data that was read, from the first byte on. */
+/* Data that was read, from the first byte on, where it has ended well. */
 static u32 vhost_scsi_bytes_read(const struct vhost_scsi_req *req)
 {
 	const struct se_cmd *se_cmd = &req->se_cmd;
@@ -109,26 +113,29 @@ static u32 vhost_scsi_bytes_read(const struct vhost_scsi_req *req)
 
 	if (req->command.dir != VHOST_SCSI_IN || (req->way == VHOST_SCSI_LONG && !req->data.nents))
 		return 0;
-	if (vhost_scsi_response(req) != VIRTIO_SCSI_S_OK || se_cmd->scsi_status != SAM_STAT_GOOD)
-		return 0;
 	if (se_cmd->se_cmd_flags & SCF_UNDERFLOW_BIT)
 		bytes -= min(bytes, se_cmd->residual_count);
 	return bytes;
 }
 
-/* Data, then the response. Returns the used length, VIRTIO 2.7.8.2. */
-static s64 vhost_scsi_answer(struct vhost_scsi_req *req)
+/*
+ * Data, then the response, unless reading the former went wrong. Returns the used length,
+ * VIRTIO 2.7.8.2.
+ */
+static s64 vhost_scsi_answer(struct vhost_scsi_req *req, u8 *response)
 {
 	struct virtio_scsi_cmd_resp resp __aligned(8) = { 0 };
-	u32 bytes = vhost_scsi_bytes_read(req);
+	u32 bytes = 0;
 
 	BUILD_BUG_ON(sizeof(resp) != 108);
+	if (*response == VIRTIO_SCSI_S_OK && req->se_cmd.scsi_status == SAM_STAT_GOOD)
+		bytes = vhost_scsi_bytes_read(req);
 	if (bytes && (req->prot.nents || req->data.pages == VHOST_SCSI_BOUNCED) &&
 	    vhost_scsi_copy_read(req, bytes)) {
-		req->response = VIRTIO_SCSI_S_FAILURE;
+		*response = VIRTIO_SCSI_S_FAILURE;
 		bytes = 0;
 	}
-	vhost_scsi_fill_response(req, &resp);
+	vhost_scsi_fill_response(req, *response, &resp);
 	if (vhost_scsi_reply_put(&req->reply, &resp, sizeof(resp)))
 		return VSTOR_CMD_UNTOLD;
 	return req->reply.room + (bytes ? req->command.pi + bytes : 0);
@@ -138,12 +145,14 @@ s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard)
 {
 	struct vhost_scsi_req *req = container_of(cmd, struct vhost_scsi_req, cmd);
 	struct vhost_scsi_vq *sq = to_vhost_scsi_vq(cmd->svq);
+	u8 response;
 	s64 used;
 
 	if (req->way == VHOST_SCSI_DIRECT && !vhost_scsi_direct_ended(req))
 		return VSTOR_CMD_GOES_ON;
-	used = discard ? 0 : vhost_scsi_answer(req);
-	vhost_scsi_stats_ended(sq, vhost_scsi_response(req), req->se_cmd.scsi_status);
+	response = vhost_scsi_response(req);
+	used = discard ? 0 : vhost_scsi_answer(req, &response);
+	vhost_scsi_stats_ended(sq, response, req->se_cmd.scsi_status);
 	vhost_scsi_unmap(req);
 	vhost_scsi_reply_free(&req->reply);
 	/* The target core fills it in where it is nothing but zeroes. */

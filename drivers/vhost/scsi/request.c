@@ -86,55 +86,71 @@ static enum vhost_scsi_dir vhost_scsi_varlen_dir(const u8 *cdb)
 	}
 }
 
+/* What an operation code says: which way data goes, ... */
+#define IN	1
+#define OUT	2
+/* ... that it reads or writes blocks, of which the target core takes the data in any pieces, */
+#define BLOCKS	4
+/* and that the target core answers it, or sends it on, without sleeping for long. */
+#define QUICK	8
+
+static const u8 vhost_scsi_operations[256] = {
+	[READ_6] = IN | BLOCKS | QUICK,
+	[READ_10] = IN | BLOCKS | QUICK,
+	[READ_12] = IN | BLOCKS | QUICK,
+	[READ_16] = IN | BLOCKS | QUICK,
+	[WRITE_6] = OUT | BLOCKS | QUICK,
+	[WRITE_10] = OUT | BLOCKS | QUICK,
+	[WRITE_12] = OUT | BLOCKS | QUICK,
+	[WRITE_16] = OUT | BLOCKS | QUICK,
+	[WRITE_VERIFY] = OUT | BLOCKS | QUICK,
+	[WRITE_VERIFY_16] = OUT | BLOCKS | QUICK,
+	[TEST_UNIT_READY] = QUICK,
+	[REQUEST_SENSE] = QUICK,
+	[INQUIRY] = IN | QUICK,
+	[MODE_SENSE] = IN | QUICK,
+	[MODE_SENSE_10] = IN | QUICK,
+	[READ_CAPACITY] = IN | QUICK,
+	[SERVICE_ACTION_IN_16] = IN | QUICK,
+	[REPORT_LUNS] = IN | QUICK,
+	[LOG_SENSE] = IN,
+	[PERSISTENT_RESERVE_IN] = IN,
+	[RECEIVE_COPY_RESULTS] = IN,
+	[MAINTENANCE_IN] = IN,
+	[WRITE_SAME] = OUT,
+	[WRITE_SAME_16] = OUT,
+	[COMPARE_AND_WRITE] = OUT,
+	[UNMAP] = OUT,
+	[MODE_SELECT] = OUT,
+	[MODE_SELECT_10] = OUT,
+	[SEND_DIAGNOSTIC] = OUT,
+	[PERSISTENT_RESERVE_OUT] = OUT,
+	[EXTENDED_COPY] = OUT,
+	[MAINTENANCE_OUT] = OUT,
+};
+
 enum vhost_scsi_dir vhost_scsi_cdb_dir(const u8 *cdb)
 {
-	switch (cdb[0]) {
-	case READ_6:
-	case READ_10:
-	case READ_12:
-	case READ_16:
-	case INQUIRY:
-	case MODE_SENSE:
-	case MODE_SENSE_10:
-	case LOG_SENSE:
-	case READ_CAPACITY:
-	case SERVICE_ACTION_IN_16:
-	case PERSISTENT_RESERVE_IN:
-	case RECEIVE_COPY_RESULTS:
-	case REPORT_LUNS:
-	case MAINTENANCE_IN:
+	u8 operation = vhost_scsi_operations[cdb[0]];
+
+	if (operation & IN)
 		return VHOST_SCSI_IN;
-	case WRITE_6:
-	case WRITE_10:
-	case WRITE_12:
-	case WRITE_16:
-	case WRITE_VERIFY:
-	case WRITE_VERIFY_16:
-	case WRITE_SAME:
-	case WRITE_SAME_16:
-	case COMPARE_AND_WRITE:
-	case UNMAP:
-	case MODE_SELECT:
-	case MODE_SELECT_10:
-	case SEND_DIAGNOSTIC:
-	case PERSISTENT_RESERVE_OUT:
-	case EXTENDED_COPY:
-	case MAINTENANCE_OUT:
+	if (operation & OUT)
 		return VHOST_SCSI_OUT;
-	case VARIABLE_LENGTH_CMD:
+	if (cdb[0] == VARIABLE_LENGTH_CMD)
 		return vhost_scsi_varlen_dir(cdb);
-	default:
-		return VHOST_SCSI_ANY_DATA;
-	}
+	return VHOST_SCSI_ANY_DATA;
 }
 
 enum vhost_scsi_op vhost_scsi_cdb_op(const u8 *cdb)
 {
+	u8 operation = vhost_scsi_operations[cdb[0]];
+
+	if (operation & BLOCKS)
+		return operation & IN ? VHOST_SCSI_READ : VHOST_SCSI_WRITE;
 	if (cdb[0] == SYNCHRONIZE_CACHE || cdb[0] == SYNCHRONIZE_CACHE_16)
 		return VHOST_SCSI_FLUSH;
-	if (!vhost_scsi_cdb_is_rw(cdb))
-		return VHOST_SCSI_OTHER;
-	return vhost_scsi_cdb_dir(cdb) == VHOST_SCSI_IN ? VHOST_SCSI_READ : VHOST_SCSI_WRITE;
+	return VHOST_SCSI_OTHER;
 }
 
 bool vhost_scsi_cdb_range(const u8 *cdb, struct vhost_scsi_range *range)
@@ -174,38 +190,12 @@ u8 vhost_scsi_check_tuple(const u8 *tuple, u16 guard, u64 lba, unsigned int type
 
 bool vhost_scsi_cdb_is_rw(const u8 *cdb)
 {
-	switch (cdb[0]) {
-	case READ_6:
-	case READ_10:
-	case READ_12:
-	case READ_16:
-	case WRITE_6:
-	case WRITE_10:
-	case WRITE_12:
-	case WRITE_16:
-	case WRITE_VERIFY:
-	case WRITE_VERIFY_16:
-		return true;
-	default:
-		return false;
-	}
+	return vhost_scsi_operations[cdb[0]] & BLOCKS;
 }
 
 bool vhost_scsi_cdb_is_quick(const u8 *cdb)
 {
-	switch (cdb[0]) {
-	case TEST_UNIT_READY:
-	case REQUEST_SENSE:
-	case INQUIRY:
-	case MODE_SENSE:
-	case MODE_SENSE_10:
-	case READ_CAPACITY:
-	case SERVICE_ACTION_IN_16:
-	case REPORT_LUNS:
-		return true;
-	default:
-		return vhost_scsi_cdb_is_rw(cdb);
-	}
+	return vhost_scsi_operations[cdb[0]] & QUICK;
 }
 
 /* What says its own length must not say more than there is. */
