@@ -16,8 +16,12 @@ int vstor_log_save_many(struct vstor_cmd *cmd, unsigned int n)
 {
 	const struct vhost_log *log = cmd->svq->vq.log;
 
+	unsigned int i;
+
 	if (n <= VSTOR_LOG_FEW) {
-		memcpy(cmd->few, log, n * sizeof(*log));
+		/* Less than a call. */
+		for (i = 0; i < n; i++)
+			cmd->few[i] = log[i];
 		return 0;
 	}
 	cmd->log = kmemdup(log, n * sizeof(*log), GFP_KERNEL_ACCOUNT);

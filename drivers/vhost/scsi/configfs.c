@@ -237,7 +237,6 @@ struct se_portal_group *vhost_scsi_make_tpg(struct se_wwn *wwn, const char *name
 	tpg->tag = tag;
 	tpg->block_mask = SECTOR_SIZE - 1;
 	tpg->direct_rw = true;
-	xa_init(&tpg->direct);
 	r = core_tpg_register(wwn, &tpg->tpg, tport->protocol);
 	if (r) {
 		kfree(tpg);

@@ -86,7 +86,7 @@ static void vhost_scsi_free_sgl(struct vhost_scsi_req *req, struct vhost_scsi_sg
 	case VHOST_SCSI_SLOT:
 		break;
 	}
-	if (sgl->table != req->inline_sg && sgl->table != &req->slot_sg)
+	if (sgl->table != req->inline_sg)
 		kvfree(sgl->table);
 	*sgl = (struct vhost_scsi_sgl){ 0 };
 }
@@ -298,6 +298,23 @@ static int vhost_scsi_save_iov(struct vhost_scsi_req *req, const struct iovec *i
 	return reply->iov ? 0 : -ENOMEM;
 }
 
+/* What vstor_load() is quick with, of 4k in blocks of 512. */
+#define VHOST_SCSI_TUPLES_4K	(SZ_4K / SECTOR_SIZE * VHOST_SCSI_TUPLE_BYTES)
+
+static int vhost_scsi_load_tuples(u8 *to, const u8 __user *from, u32 bytes)
+{
+	if (bytes == VHOST_SCSI_TUPLES_4K)
+		return vstor_load(to, from, VHOST_SCSI_TUPLES_4K);
+	return vstor_load(to, from, bytes);
+}
+
+static int vhost_scsi_store_tuples(u8 __user *to, const u8 *from, u32 bytes)
+{
+	if (bytes == VHOST_SCSI_TUPLES_4K)
+		return vstor_store(to, from, VHOST_SCSI_TUPLES_4K);
+	return vstor_store(to, from, bytes);
+}
+
 bool vhost_scsi_map_slot(struct vhost_scsi_req *req, struct vhost_scsi_span span)
 {
 	u8 __user *at = span.iov->iov_base + span.skip;
@@ -307,9 +324,11 @@ bool vhost_scsi_map_slot(struct vhost_scsi_req *req, struct vhost_scsi_span span
 		return false;
 	if (req->command.dir == VHOST_SCSI_IN)
 		req->prot_at = at;
-	else if (vstor_load(req->slot, at, bytes))
+	else if (vhost_scsi_load_tuples(req->slot, at, bytes))
 		return false;
-	vhost_scsi_use_slot(req);
+	/* Without a table: it is for the target core. */
+	req->prot.nents = 1;
+	req->prot.pages = VHOST_SCSI_SLOT;
 	return true;
 }
 
@@ -368,7 +387,7 @@ int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes)
 	int r;
 
 	if (req->prot_at)
-		return vstor_store(req->prot_at, req->slot, pi);
+		return vhost_scsi_store_tuples(req->prot_at, req->slot, pi);
 	iov_iter_init(&to, ITER_DEST, req->reply.iov, req->reply.segs,
 		      VHOST_SCSI_RESP_BYTES + pi + bytes);
 	iov_iter_advance(&to, VHOST_SCSI_RESP_BYTES);
@@ -384,7 +403,9 @@ void vhost_scsi_unmap(struct vhost_scsi_req *req)
 		vhost_scsi_direct_unmap(req);
 	else if (req->data.table)
 		vhost_scsi_free_sgl(req, &req->data);
-	if (req->prot.table)
+	if (req->prot.pages == VHOST_SCSI_SLOT)
+		req->prot = (struct vhost_scsi_sgl){ 0 };
+	else if (req->prot.table)
 		vhost_scsi_free_sgl(req, &req->prot);
 	req->prot_at = NULL;
 	to_vhost_scsi_vq(req->cmd.svq)->bytes -= req->bytes;

@@ -25,7 +25,7 @@
 /**
  * struct vhost_scsi_direct - a LUN that is a block device, from its link on
  * @rcu: frees it
- * @dev: its backstore; only good while a command holds the LUN
+ * @dev: its backstore; good while this is found, and while a command holds the LUN
  * @bdev: what that has open; the same
  * @blocks: its last block, when that was looked at
  * @block: bytes of one
@@ -99,6 +99,9 @@ void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 		return;
 	if (bdev_stable_writes(bdev))
 		set_bit(lun->unpacked_lun, tpg->stable);
+	if (lun->unpacked_lun >= VHOST_SCSI_DIRECT_LUNS)
+		return;
+	/* Without memory for it, all goes the long way. */
 	direct = kzalloc(sizeof(*direct), GFP_KERNEL);
 	if (!direct)
 		return;
@@ -111,28 +114,47 @@ void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 	if (bdev_get_integrity(bdev))
 		direct->addr_mask |= direct->block - 1;
 	direct->protected = vhost_scsi_is_protected(dev, bdev);
-	/* Without memory for it, all goes the long way. */
-	if (xa_err(xa_store(&tpg->direct, lun->unpacked_lun, direct, GFP_KERNEL)))
-		kfree(direct);
+	rcu_assign_pointer(tpg->direct[lun->unpacked_lun], direct);
+}
+
+/* What a vq of the device has found, it has used. */
+static void vhost_scsi_direct_flush(struct vhost_scsi *scsi)
+{
+	unsigned int i;
+
+	for (i = VHOST_SCSI_FIRST_VQ; i < scsi->nvqs; i++) {
+		mutex_lock(&scsi->vqs[i]->mutex);
+		mutex_unlock(&scsi->vqs[i]->mutex);
+	}
 }
 
 void vhost_scsi_direct_remove(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 {
-	struct vhost_scsi_direct *direct = xa_erase(&tpg->direct, lun->unpacked_lun);
+	struct vhost_scsi_direct *direct;
 
-	if (direct)
-		kfree_rcu(direct, rcu);
+	if (lun->unpacked_lun >= VHOST_SCSI_DIRECT_LUNS)
+		return;
+	direct = rcu_replace_pointer(tpg->direct[lun->unpacked_lun], NULL,
+				     lockdep_is_held(&tpg->lock));
+	if (!direct)
+		return;
+	if (tpg->user)
+		vhost_scsi_direct_flush(tpg->user);
+	kfree_rcu(direct, rcu);
 }
 
 void vhost_scsi_direct_watch(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg)
 {
 	struct vhost_scsi_direct *direct;
-	unsigned long lun;
+	unsigned int lun;
 	u64 blocks;
 
 	/* They come and go under it. */
 	mutex_lock(&tpg->lock);
-	xa_for_each(&tpg->direct, lun, direct) {
+	for (lun = 0; lun < VHOST_SCSI_DIRECT_LUNS; lun++) {
+		direct = rcu_dereference_protected(tpg->direct[lun], lockdep_is_held(&tpg->lock));
+		if (!direct)
+			continue;
 		blocks = direct->dev->transport->get_blocks(direct->dev);
 		if (blocks != direct->blocks)
 			vhost_scsi_capacity_event(scsi, tpg, lun);
@@ -196,7 +218,7 @@ static int vhost_scsi_direct_fill(struct vhost_scsi_req *req, struct vhost_scsi_
 	unsigned long addr;
 	ssize_t added;
 
-	for (; bytes; bytes -= added) {
+	for (;;) {
 		addr = (unsigned long)span.iov->iov_base + span.skip;
 		len = min(span.iov->iov_len - span.skip, bytes);
 		if (req->data.pages == VHOST_SCSI_HELD)
@@ -205,9 +227,11 @@ static int vhost_scsi_direct_fill(struct vhost_scsi_req *req, struct vhost_scsi_
 			added = vstor_bio_add_guest(&req->bio, addr, len, block);
 		if (added <= 0)
 			return added ? -EFAULT : -E2BIG;
+		bytes -= added;
+		if (!bytes)
+			return 0;
 		vhost_scsi_advance(&span, added);
 	}
-	return 0;
 }
 
 /* -EAGAIN: the queue has no share of memory left for it. */
@@ -404,30 +428,28 @@ static int vhost_scsi_direct_retreat(struct vhost_scsi_req *req)
 	return -E2BIG;
 }
 
-static bool vhost_scsi_direct_find(struct vhost_scsi_tpg *tpg, u64 lun,
-				   struct vhost_scsi_direct *found)
+/* NULL: there is none. It stays while the vq's mutex is held, and its device with it. */
+static const struct vhost_scsi_direct *vhost_scsi_direct_find(struct vhost_virtqueue *vq,
+							      struct vhost_scsi_tpg *tpg,
+							      unsigned int lun)
 {
-	const struct vhost_scsi_direct *direct;
-
-	if (!READ_ONCE(tpg->direct_rw))
-		return false;
-	rcu_read_lock();
-	direct = xa_load(&tpg->direct, lun);
-	if (direct)
-		*found = *direct;
-	rcu_read_unlock();
-	return direct;
+	if (!READ_ONCE(tpg->direct_rw) || lun >= VHOST_SCSI_DIRECT_LUNS)
+		return NULL;
+	return rcu_dereference_check(tpg->direct[lun], lockdep_is_held(&vq->mutex));
 }
 
 struct block_device *vhost_scsi_protected_bdev(const struct vhost_scsi_req *req)
 {
 	const struct se_cmd *se_cmd = &req->se_cmd;
 	struct vhost_scsi_tpg *tpg = to_vhost_scsi_tpg(se_cmd->se_sess->se_tpg);
+	unsigned int lun = req->command.lun.lun;
 	const struct vhost_scsi_direct *direct;
 	struct block_device *bdev = NULL;
 
+	if (lun >= VHOST_SCSI_DIRECT_LUNS)
+		return NULL;
 	rcu_read_lock();
-	direct = xa_load(&tpg->direct, req->command.lun.lun);
+	direct = rcu_dereference(tpg->direct[lun]);
 	if (direct && direct->dev == se_cmd->se_dev && direct->protected)
 		bdev = direct->bdev;
 	rcu_read_unlock();
@@ -450,14 +472,14 @@ int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *
 {
 	struct vhost_scsi_span span = { .iov = iov, .segs = segs };
 	const struct vhost_scsi_command *command = &req->command;
-	struct vhost_scsi_direct direct;
+	const struct vhost_scsi_direct *direct;
 	struct vhost_scsi_range range;
 	int r;
 
-	if (command->task_attr != VIRTIO_SCSI_S_SIMPLE ||
+	direct = vhost_scsi_direct_find(&req->cmd.svq->vq, tpg, command->lun.lun);
+	if (!direct || command->task_attr != VIRTIO_SCSI_S_SIMPLE ||
 	    !vhost_scsi_cdb_range(command->cdb, &range) ||
-	    !vhost_scsi_direct_find(tpg, command->lun.lun, &direct) ||
-	    !vhost_scsi_direct_suits(command, &direct, &range))
+	    !vhost_scsi_direct_suits(command, direct, &range))
 		return -E2BIG;
 	vhost_scsi_advance(&span, skip);
 	if (command->pi) {
@@ -465,15 +487,15 @@ int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *
 			return -E2BIG;
 		vhost_scsi_advance(&span, command->pi);
 	}
-	r = vhost_scsi_direct_map(req, span, &direct);
+	r = vhost_scsi_direct_map(req, span, direct);
 	if (r) {
 		vhost_scsi_unmap(req);
 		return r == -EAGAIN ? r : -E2BIG;
 	}
 	if (!vhost_scsi_init_cmd(req, tpg))
 		return 0;
-	if (!vhost_scsi_direct_enter(req, &direct, &range) ||
-	    !vhost_scsi_is_clear(tpg, &req->se_cmd, &direct))
+	if (!vhost_scsi_direct_enter(req, direct, &range) ||
+	    !vhost_scsi_is_clear(tpg, &req->se_cmd, direct))
 		return vhost_scsi_direct_retreat(req);
 	if (req->data.pages == VHOST_SCSI_HELD)
 		vstor_count(&req->cmd.svq->stats.held, 1);

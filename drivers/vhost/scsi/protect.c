@@ -87,16 +87,17 @@ static void vhost_scsi_find_written(struct vhost_scsi_req *req, struct block_dev
 		.vec = req->way == VHOST_SCSI_LONG ? NULL : req->vecs,
 	};
 	struct scatterlist *sg = req->prot.table;
+	bool slot = req->prot.pages == VHOST_SCSI_SLOT;
 	unsigned int at = 0, type = vhost_scsi_type_as_sent(attrib, bdev);
 
 	blocks = min(blocks, req->command.pi / VHOST_SCSI_TUPLE_BYTES);
 	for (i = 0; i < blocks && !fault->ascq; i++, at += VHOST_SCSI_TUPLE_BYTES) {
-		if (at == sg->length) {
+		if (!slot && at == sg->length) {
 			sg++;
 			at = 0;
 		}
 		fault->lba = req->se_cmd.t_task_lba + i;
-		fault->ascq = vhost_scsi_check_tuple(sg_virt(sg) + at,
+		fault->ascq = vhost_scsi_check_tuple((slot ? req->slot : sg_virt(sg)) + at,
 						     vhost_scsi_guard(&walk, block),
 						     fault->lba, type);
 	}

@@ -15,7 +15,6 @@
 #include <linux/bio-integrity.h>
 #include <linux/kref.h>
 #include <linux/scatterlist.h>
-#include <linux/xarray.h>
 #include <scsi/scsi_common.h>
 #include <scsi/scsi_proto.h>
 #include <target/target_core_base.h>
@@ -48,7 +47,11 @@
 /* Data of larger requests, and bounced ones, that a queue has in flight at one time. */
 #define VHOST_SCSI_VQ_BYTES	(VHOST_SCSI_BYTES_MAX + VHOST_SCSI_PI_MAX)
 
+/* LUNs up to here may have the short way. */
+#define VHOST_SCSI_DIRECT_LUNS	256
+
 struct vhost_scsi;
+struct vhost_scsi_direct;
 
 /**
  * struct vhost_scsi_reply - where the guest wants its answer
@@ -293,7 +296,8 @@ struct vhost_scsi_tport {
  * @read_only: a bit for each of them that must not be written
  * @stable: a bit for each where what is written must not change meanwhile
  * @direct_rw: reads and writes may go the short way
- * @direct: those LUNs where they can, direct.c
+ * @direct: those LUNs where they can, direct.c; written with @lock held, each but NULL stays
+ *	as long as it can be found and the mutex of a vq of @user is held
  */
 struct vhost_scsi_tpg {
 	struct se_portal_group tpg;
@@ -311,7 +315,7 @@ struct vhost_scsi_tpg {
 	DECLARE_BITMAP(read_only, VHOST_SCSI_LUNS);
 	DECLARE_BITMAP(stable, VHOST_SCSI_LUNS);
 	bool direct_rw;
-	struct xarray direct;
+	struct vhost_scsi_direct __rcu *direct[VHOST_SCSI_DIRECT_LUNS];
 };
 
 /**
@@ -415,7 +419,7 @@ int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *
 bool vhost_scsi_direct_ended(struct vhost_scsi_req *req);
 /* Gives back its pages. */
 void vhost_scsi_direct_unmap(struct vhost_scsi_req *req);
-/* A LUN came; is about to go. Process context. */
+/* A LUN came; is about to go. tpg->lock held. */
 void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
 void vhost_scsi_direct_remove(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
 /* Tells of those LUNs of @tpg that have another size than the last time. The same. */
