@@ -29,6 +29,24 @@ intree_load()
 	insmod "/lib/modules/$(uname -r)"/kernel/drivers/vhost/vhost_scsi.ko*
 }
 
+# Ours in its place, and gone again.
+ours_load()
+{
+	! rmdir "$lio/vhost" 2>/dev/null || rmmod vhost_scsi
+	modprobe vhost_scsi
+}
+
+ours_unload()
+{
+	rmdir "$lio/vhost"
+	rmmod vhost_scsi
+}
+
+lio_tpg()
+{
+	echo "$lio/vhost/naa.50014057636$(printf %05x "$1")/tpgt_1"
+}
+
 # lio_new NUMBER DEVICE: a target of the vhost fabric with DEVICE behind its LUN 0; its
 # name into $wwpn.
 lio_new()
@@ -38,7 +56,7 @@ lio_new()
 	wwpn=naa.50014057636$(printf %05x "$1")
 	modprobe -a target_core_mod target_core_iblock
 	intree_load
-	store=$lio/core/iblock_0/bench$1 tpg=$lio/vhost/$wwpn/tpgt_1
+	store=$lio/core/iblock_0/bench$1 tpg=$(lio_tpg "$1")
 	mkdir -p "$store"
 	echo "udev_path=$2" >"$store/control"
 	echo 1 >"$store/enable"
@@ -51,7 +69,7 @@ lio_free()
 {
 	local tpg
 
-	tpg=$lio/vhost/naa.50014057636$(printf %05x "$1")/tpgt_1
+	tpg=$(lio_tpg "$1")
 	rm "$tpg/lun/lun_0/bench"
 	echo NULL >"$tpg/nexus"
 	rmdir "$tpg/lun/lun_0" "$tpg" "${tpg%/*}" "$lio/core/iblock_0/bench$1"
