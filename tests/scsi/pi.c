@@ -358,6 +358,85 @@ TEST(less_than_the_blocks_have_rejected)
 	scsi_check_sense(&res, 5, 0x24, 0);
 }
 
+/* What there is of data and protection information, and what the CDB wants of it. */
+static const struct mismatch {
+	const char *name;
+	bool out;
+	uint8_t protect;
+	unsigned int blocks;
+	uint32_t data, pi;
+	/* Else it is good, with so much of the data. */
+	bool refused;
+} mismatches[] = {
+	{ "read_of_less", false, 1, 1, 65536, 8 },
+	{ "plain_read_of_less", false, 0, 1, 65536, 0 },
+	{ "read_of_more", false, 1, 8, 512, 64, true },
+	{ "read_of_nothing", false, 1, 0, 4096, 0 },
+	{ "plain_read_of_nothing", false, 0, 0, 65536, 0 },
+	{ "read_with_more_protection", false, 1, 1, 512, 64, true },
+	{ "write_of_less", true, 1, 1, 65536, 8 },
+	{ "write_of_more", true, 1, 8, 512, 64, true },
+	{ "write_of_nothing", true, 1, 0, 4096, 0 },
+	{ "write_with_more_protection", true, 1, 1, 512, 64, true },
+};
+
+static void send_mismatch(struct vq *vq, const struct mismatch *m, const unsigned char *bytes)
+{
+	struct scsi_cmd cmd = m->out ? scsi_cmd_write(LBA, m->blocks, bytes) :
+				       scsi_cmd_read(LBA, m->blocks);
+	struct scsi_result res;
+
+	cmd.cdb[1] = m->protect << 5;
+	*(m->out ? &cmd.pi_out : &cmd.pi_in) = m->pi;
+	*(m->out ? &cmd.out_len : &cmd.in_len) = m->pi + m->data;
+	res = scsi_cmd_do(vq, &cmd);
+	scsi_check_response(&res, VIRTIO_SCSI_S_OK);
+	scsi_check_sense(&res, m->refused ? 5 : 0, 0x24, 0);
+	if (!m->refused) {
+		check_eq(le32toh(res.resp.resid), m->data - m->blocks * SCSI_BLOCK);
+		if (!m->out)
+			check_eq(res.io.used_len, RESP + m->pi + m->blocks * SCSI_BLOCK);
+	}
+	scsi_result_free(&res);
+}
+
+/* A device that moves more than there is of either moves it out of or into the host's memory. */
+static void mismatch(const struct medium *m, const struct mismatch *mismatch)
+{
+	unsigned char *was = protected(LBA + 1, 7, 1), *bytes = calloc(1, 128 * 1024);
+	unsigned char *block = protected(LBA, 1, 2);
+	struct scsi_cmd cmd = write_of(LBA + 1, 7, was);
+	struct vq *vq = start(m);
+	struct scsi_result res;
+
+	must(vq, &cmd, 0, 0);
+	memcpy(bytes, block, PI);
+	memcpy(bytes + mismatch->pi, block + PI, SCSI_BLOCK);
+	cmd = write_of(LBA, 1, block);
+	must(vq, &cmd, 0, 0);
+	send_mismatch(vq, mismatch, bytes);
+	cmd = read_of(LBA + 1, 7);
+	res = scsi_cmd_do(vq, &cmd);
+	scsi_check_sense(&res, 0, 0, 0);
+	check_same(res.data, was, 7 * (PI + SCSI_BLOCK), "the blocks behind");
+	both_ways(vq, 8, NULL);
+}
+
+TEST_V(data_of_another_length_on_ram, mismatches)
+{
+	mismatch(&ram, v);
+}
+
+TEST_V(data_of_another_length_on_nvme, mismatches)
+{
+	mismatch(&(struct medium){ "", .disk = NVME }, v);
+}
+
+TEST_V(data_of_another_length_on_scsi, mismatches)
+{
+	mismatch(&(struct medium){ "", .disk = SCSI_1 }, v);
+}
+
 static const struct {
 	const char *name;
 	uint8_t opcode;

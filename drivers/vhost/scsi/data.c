@@ -200,30 +200,29 @@ static int vhost_scsi_bounce_prot(struct vhost_scsi_req *req, struct iov_iter *f
 	if (bytes > VHOST_SCSI_SLOT_BYTES)
 		return vhost_scsi_bounce(req, &req->prot, bytes, from);
 	vhost_scsi_use_slot(req);
-	return !from || copy_from_iter_full(req->slot, bytes, from) ? 0 : -EFAULT;
+	if (from)
+		return copy_from_iter_full(req->slot, bytes, from) ? 0 : -EFAULT;
+	/* Not every command fills it. */
+	memset(req->slot, 0, bytes);
+	return 0;
 }
 
 /*
- * Must it hold still while it is written? Checksums are made of it, and VIRTIO does not keep
- * a driver from changing it meanwhile: Linux's page cache does. Not where the guest has made
- * one itself.
+ * Must the data go through pages of our own? What is written where checksums are made of it
+ * must hold still, and VIRTIO does not keep a driver from changing it meanwhile: Linux's page
+ * cache does. Where checksums are made of what is read, no block is to be in two pages.
  */
-static bool vhost_scsi_must_be_stable(const struct vhost_scsi_command *command,
-				      const struct vhost_scsi_tpg *tpg)
-{
-	return command->dir == VHOST_SCSI_OUT && !command->pi &&
-	       test_bit(command->lun.lun, tpg->stable);
-}
-
-/* Must the data go through pages of our own? */
 static bool vhost_scsi_must_bounce(const struct vhost_scsi_req *req,
 				   const struct vhost_scsi_tpg *tpg,
 				   const struct vhost_scsi_span *span)
 {
+	bool stable = test_bit(req->command.lun.lun, tpg->stable);
+	unsigned int block_mask = READ_ONCE(tpg->block_mask);
+
 	return !vhost_scsi_cdb_is_rw(req->command.cdb) ||
-	       vhost_scsi_must_be_stable(&req->command, tpg) ||
+	       (stable && req->command.dir == VHOST_SCSI_OUT) ||
 	       !vstor_iov_aligned(span->iov, span->skip, req->command.bytes,
-				  VHOST_SCSI_ADDR_MASK, READ_ONCE(tpg->block_mask));
+				  VHOST_SCSI_ADDR_MASK | (stable ? block_mask : 0), block_mask);
 }
 
 /* What is bounced, from the guest or for it; @span is at the protection information. */

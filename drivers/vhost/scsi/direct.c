@@ -19,6 +19,10 @@
 #include <target/target_core_backend.h>
 #include "vhost_scsi.h"
 
+#ifndef CONFIG_BLK_DEV_INTEGRITY
+#error vhost_scsi needs a kernel with CONFIG_BLK_DEV_INTEGRITY
+#endif
+
 /* SPC-4: asymmetric access state active/optimized, in which nothing needs a check. */
 #define VHOST_SCSI_ALUA_OPTIMIZED	0
 
@@ -95,10 +99,10 @@ void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 	if (!vhost_scsi_is_iblock(dev))
 		return;
 	bdev = vhost_scsi_iblock_bdev(dev);
+	if (!bdev || bdev_stable_writes(bdev))
+		set_bit(lun->unpacked_lun, tpg->stable);
 	if (!bdev || dev->dev_attrib.block_size < bdev_logical_block_size(bdev))
 		return;
-	if (bdev_stable_writes(bdev))
-		set_bit(lun->unpacked_lun, tpg->stable);
 	if (lun->unpacked_lun >= VHOST_SCSI_DIRECT_LUNS)
 		return;
 	/* Without memory for it, all goes the long way. */
@@ -248,7 +252,8 @@ static int vhost_scsi_direct_map(struct vhost_scsi_req *req, struct vhost_scsi_s
 	req->data.pages = vecs ? VHOST_SCSI_HELD : VHOST_SCSI_PINNED;
 	req->way = VHOST_SCSI_DIRECT;
 	/* Its device only when there is one for certain. */
-	bio_init(&req->bio, NULL, req->vecs, VHOST_SCSI_INLINE_SG, 0);
+	bio_init(&req->bio, NULL, req->vecs, VHOST_SCSI_INLINE_SG,
+		 req->command.dir == VHOST_SCSI_OUT ? REQ_OP_WRITE : REQ_OP_READ);
 	if (!vecs)
 		vecs = vhost_scsi_guest_pages(span, bytes);
 	if (vecs > VHOST_SCSI_INLINE_SG)
@@ -315,6 +320,9 @@ static bool vhost_scsi_direct_plan(struct vhost_scsi_req *req,
 	    (u64)range->blocks * direct->block != req->command.bytes)
 		return false;
 	if (write && (bdev_read_only(bdev) || (!req->command.pi && bdev_stable_writes(bdev))))
+		return false;
+	/* It may have been formatted otherwise since. */
+	if (req->command.pi && !vhost_scsi_is_protected(direct->dev, bdev))
 		return false;
 	bio->bi_opf = write ? REQ_OP_WRITE | REQ_SYNC | REQ_IDLE : REQ_OP_READ;
 	/* As the backstore does: what is told to be stable when it ends is. */
@@ -456,13 +464,18 @@ struct block_device *vhost_scsi_protected_bdev(const struct vhost_scsi_req *req)
 	return bdev;
 }
 
-/* May its protection information, if any, go the short way: for each block, to be checked? */
-static bool vhost_scsi_direct_suits(const struct vhost_scsi_command *command,
+/*
+ * May its protection information, if any, go the short way: for each block, to be checked?
+ * Without any, what must hold still while it is written may not.
+ */
+static bool vhost_scsi_direct_suits(const struct vhost_scsi_tpg *tpg,
+				    const struct vhost_scsi_command *command,
 				    const struct vhost_scsi_direct *direct,
 				    const struct vhost_scsi_range *range)
 {
 	if (!command->pi)
-		return !range->protect;
+		return !range->protect && (command->dir == VHOST_SCSI_IN ||
+					   !test_bit(command->lun.lun, tpg->stable));
 	return direct->protected && range->protect == VHOST_SCSI_PROTECT_CHECKED &&
 	       command->pi == (u64)range->blocks * VHOST_SCSI_TUPLE_BYTES;
 }
@@ -479,7 +492,7 @@ int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *
 	direct = vhost_scsi_direct_find(&req->cmd.svq->vq, tpg, command->lun.lun);
 	if (!direct || command->task_attr != VIRTIO_SCSI_S_SIMPLE ||
 	    !vhost_scsi_cdb_range(command->cdb, &range) ||
-	    !vhost_scsi_direct_suits(command, direct, &range))
+	    !vhost_scsi_direct_suits(tpg, command, direct, &range))
 		return -E2BIG;
 	vhost_scsi_advance(&span, skip);
 	if (command->pi) {

@@ -67,13 +67,11 @@ static u16 vhost_scsi_guard(struct vhost_scsi_walk *walk, unsigned int bytes)
 
 /*
  * Of what was sent: reference tags were made those of the disk below, where this is a part of
- * one or stands on others, so they say nothing any more; as in type 3.
+ * one or stands on others, so they say nothing any more.
  */
-static unsigned int vhost_scsi_type_as_sent(const struct se_dev_attrib *attrib,
-					    struct block_device *bdev)
+static bool vhost_scsi_has_tags_of_another(struct block_device *bdev)
 {
-	return bdev_is_partition(bdev) || !queue_is_mq(bdev_get_queue(bdev)) ?
-	       TARGET_DIF_TYPE3_PROT : attrib->pi_prot_type;
+	return bdev_is_partition(bdev) || !queue_is_mq(bdev_get_queue(bdev));
 }
 
 /* In what the guest has sent. */
@@ -88,7 +86,7 @@ static void vhost_scsi_find_written(struct vhost_scsi_req *req, struct block_dev
 	};
 	struct scatterlist *sg = req->prot.table;
 	bool slot = req->prot.pages == VHOST_SCSI_SLOT;
-	unsigned int at = 0, type = vhost_scsi_type_as_sent(attrib, bdev);
+	unsigned int at = 0;
 
 	blocks = min(blocks, req->command.pi / VHOST_SCSI_TUPLE_BYTES);
 	for (i = 0; i < blocks && !fault->ascq; i++, at += VHOST_SCSI_TUPLE_BYTES) {
@@ -99,7 +97,10 @@ static void vhost_scsi_find_written(struct vhost_scsi_req *req, struct block_dev
 		fault->lba = req->se_cmd.t_task_lba + i;
 		fault->ascq = vhost_scsi_check_tuple((slot ? req->slot : sg_virt(sg)) + at,
 						     vhost_scsi_guard(&walk, block),
-						     fault->lba, type);
+						     fault->lba, attrib->pi_prot_type);
+		if (fault->ascq == VHOST_SCSI_ASCQ_REF_TAG && vhost_scsi_has_tags_of_another(bdev))
+			fault->ascq = 0;
+		cond_resched();
 	}
 }
 
@@ -107,11 +108,15 @@ static void vhost_scsi_find_written(struct vhost_scsi_req *req, struct block_dev
 static blk_status_t vhost_scsi_read_raw(struct block_device *bdev, sector_t sector,
 					unsigned int bytes, u8 *data, unsigned int tuples)
 {
+	const struct blk_integrity *bi = bdev_get_integrity(bdev);
 	struct bio_integrity_payload *bip;
 	blk_status_t status;
 	struct bio_vec vec;
 	struct bio bio;
 
+	/* It was formatted otherwise since. */
+	if (!bi)
+		return BLK_STS_NOTSUPP;
 	bio_init(&bio, bdev, &vec, 1, REQ_OP_READ);
 	bio.bi_iter.bi_sector = sector;
 	__bio_add_page(&bio, virt_to_page(data), bytes, 0);
@@ -121,7 +126,7 @@ static blk_status_t vhost_scsi_read_raw(struct block_device *bdev, sector_t sect
 		goto out;
 	}
 	bip->bip_flags |= BIP_DISK_NOCHECK | BIP_CTRL_NOCHECK;
-	bip_set_seed(bip, sector >> (bdev_get_integrity(bdev)->interval_exp - SECTOR_SHIFT));
+	bip_set_seed(bip, sector >> (bi->interval_exp - SECTOR_SHIFT));
 	status = BLK_STS_RESOURCE;
 	if (bio_integrity_add_page(&bio, virt_to_page(data + PAGE_SIZE), tuples, 0) == tuples) {
 		submit_bio_wait(&bio);
@@ -181,16 +186,19 @@ static void vhost_scsi_find_read(struct vhost_scsi_req *req, struct block_device
 			vhost_scsi_check_page(attrib, data, n, fault);
 		lba += n;
 		left -= n;
+		cond_resched();
 	}
 	if (data)
 		free_pages_exact(data, 2 * PAGE_SIZE);
 }
 
-/* What the target core says of all errors of the backstore. */
+/* What the target core says of all errors of the backstore; the block layer says more. */
 static bool vhost_scsi_backstore_failed(const struct vhost_scsi_req *req)
 {
 	struct scsi_sense_hdr hdr;
 
+	if (req->way == VHOST_SCSI_GIVEN && req->bio.bi_status != BLK_STS_PROTECTION)
+		return false;
 	return req->se_cmd.scsi_status == SAM_STAT_CHECK_CONDITION &&
 	       scsi_normalize_sense(req->sense, req->se_cmd.scsi_sense_length, &hdr) &&
 	       hdr.sense_key == NOT_READY && hdr.asc == 0x08 && !hdr.ascq;

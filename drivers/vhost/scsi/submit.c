@@ -33,14 +33,39 @@ static enum dma_data_direction vhost_scsi_dma_dir(const struct vhost_scsi_comman
 
 /*
  * May it be executed? Not where the CDB wants more data than there is: without any, the
- * target core would begin all the same. Nor with less protection information than its
- * blocks have, for devices move as much as these have, however much memory there is.
+ * target core would begin all the same, and it takes a protected command's word for how much
+ * there is. Nor with less protection information than its blocks have, or more, for devices
+ * and backstores move as much as these have, or as there is, however much is there.
  */
 static bool vhost_scsi_is_complete(const struct vhost_scsi_req *req)
 {
-	if (vhost_scsi_is_overrun(req))
+	const struct se_cmd *se_cmd = &req->se_cmd;
+
+	if (vhost_scsi_is_overrun(req) || req->command.bytes < se_cmd->data_length)
 		return false;
-	return !req->command.pi || req->command.pi >= req->se_cmd.prot_length;
+	return !req->command.pi || !se_cmd->prot_length || req->command.pi == se_cmd->prot_length;
+}
+
+/*
+ * No more of its data than the CDB wants: backstores size a bio by the scatterlist, and
+ * protection information is there for the blocks only.
+ */
+static void vhost_scsi_trim(struct vhost_scsi_req *req)
+{
+	struct se_cmd *se_cmd = &req->se_cmd;
+	u32 left = se_cmd->data_length;
+	unsigned int nents = 0;
+
+	if (req->command.bytes == left || !req->data.nents)
+		return;
+	/* Of a protected command it has not noticed. */
+	se_cmd->se_cmd_flags |= SCF_UNDERFLOW_BIT;
+	se_cmd->residual_count = req->command.bytes - left;
+	for (; left; nents++) {
+		req->data.table[nents].length = min(left, req->data.table[nents].length);
+		left -= req->data.table[nents].length;
+	}
+	se_cmd->t_data_nents = nents;
 }
 
 static void vhost_scsi_send(struct vhost_scsi_req *req)
@@ -54,6 +79,7 @@ static void vhost_scsi_send(struct vhost_scsi_req *req)
 		transport_generic_request_failure(se_cmd, TCM_INVALID_CDB_FIELD);
 		return;
 	}
+	vhost_scsi_trim(req);
 	/* Of no blocks: the target core would make a table without entries, and oops. */
 	if (!se_cmd->prot_length)
 		se_cmd->prot_op = TARGET_PROT_NORMAL;
