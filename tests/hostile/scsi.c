@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "integrity.h"
 #include "load.h"
 #include "scene.h"
 #include "scsi.h"
@@ -31,6 +32,9 @@ static struct vdev *start(uint64_t features)
 	scsi_lun_add(0, &(struct scsi_lun){ .mb = 16, .pi_type = features ? 1 : 0 });
 	scsi_lun_add(1, &(struct scsi_lun){ .path = nullb_new(&(struct nullb){
 		.attributes = "discard=1" }) });
+	if (features)
+		scsi_lun_add(2, &(struct scsi_lun){ .path = pi_disk_new(&(struct pi_disk){
+			.format = "T10-DIF-TYPE1-CRC" }) });
 	dev = scsi_start(SCSI_WWPN, QUEUES, 128, SCSI_FEATURES | features);
 	vdev_start(dev);
 	return dev;
@@ -195,7 +199,7 @@ static void random_layout(struct fuzz *f, struct blk_layout *l)
 static struct blk_req random_command(struct fuzz *f, struct vq *vq)
 {
 	static unsigned char data[65536];
-	uint8_t lun[8] = { 1, 1, pick(f, 2) ? 0x40 : 0, pick(f, 3) };
+	uint8_t lun[8] = { 1, 1, pick(f, 2) ? 0x40 : 0, pick(f, 4) };
 	struct scsi_cmd cmd = { .lun = lun, .tag = pick(f, 8), .task_attr = pick(f, 5) };
 	uint32_t len = pick(f, 4) ? pick(f, 17) * 512 : pick(f, 20000);
 	struct blk_layout layout;
@@ -232,7 +236,7 @@ static struct blk_req random_control(struct fuzz *f, struct vq *vq)
 {
 	struct virtio_scsi_ctrl_tmf_req tmf = {
 		.type = htole32(pick(f, 4)), .subtype = htole32(pick(f, 9)),
-		.lun = { 1, 1, 0x40, pick(f, 3) }, .tag = htole64(pick(f, 8)),
+		.lun = { 1, 1, 0x40, pick(f, 4) }, .tag = htole64(pick(f, 8)),
 	};
 	const struct blk_layout l = { "", .out_every = pick(f, 30), .in_every = pick(f, 3),
 				      .direct = VQ_DIRECT };
