@@ -15,7 +15,6 @@
 int vstor_log_save_many(struct vstor_cmd *cmd, unsigned int n)
 {
 	const struct vhost_log *log = cmd->svq->vq.log;
-
 	unsigned int i;
 
 	if (n <= VSTOR_LOG_FEW) {

@@ -233,7 +233,8 @@ static bool vhost_scsi_parse_pi(const struct vhost_scsi_header *hdr, u64 data,
 
 	if (!hdr->pi_out && !hdr->pi_in)
 		return true;
-	if (command->dir == VHOST_SCSI_NO_DATA || other || pi >= data || pi % 8)
+	if (command->dir == VHOST_SCSI_NO_DATA || other || pi >= data ||
+	    pi % VHOST_SCSI_TUPLE_BYTES)
 		return false;
 	command->pi = pi;
 	return true;

@@ -11,8 +11,10 @@
 
 /* The most data of a command: what max_sectors of QEMU's default allows. It bounds memory. */
 #define VHOST_SCSI_BYTES_MAX	(32u << 20)
-/* Eight bytes of protection information for each block of 512. */
-#define VHOST_SCSI_PI_MAX	(VHOST_SCSI_BYTES_MAX / 512 * 8)
+/* Bytes of protection information for each block. */
+#define VHOST_SCSI_TUPLE_BYTES	8
+/* Of blocks of 512. */
+#define VHOST_SCSI_PI_MAX	(VHOST_SCSI_BYTES_MAX / 512 * VHOST_SCSI_TUPLE_BYTES)
 #define VHOST_SCSI_CDB_BYTES	32
 #define VHOST_SCSI_RESP_BYTES	sizeof(struct virtio_scsi_cmd_resp)
 /* Of it, up to the response code: less is no answer. */
@@ -25,8 +27,6 @@
 #define VHOST_SCSI_ASCQ_REF_TAG		0x03
 /* RDPROTECT and WRPROTECT: it is moved, and checked. */
 #define VHOST_SCSI_PROTECT_CHECKED	1
-/* Bytes of it for each block. */
-#define VHOST_SCSI_TUPLE_BYTES	8
 
 /* What LIO numbers LUNs up to here, 14 bits: flat addressing. */
 #define VHOST_SCSI_LUNS		16384
