@@ -70,21 +70,28 @@ static void put_all(const char *dir, const char *attributes)
 	free(copy);
 }
 
+bool first_line(const char *path, char *line, size_t size)
+{
+	FILE *f = fopen(path, "r");
+	bool got = f && fgets(line, size, f);
+
+	if (f)
+		fclose(f);
+	line[got ? strcspn(line, "\n") : 0] = 0;
+	return got;
+}
+
 /* What was the name of the device: kernels differ in what they call it. */
 static const char *node(const char *dir, const char *name)
 {
-	char path[300], text[16] = "", *found;
-	FILE *f;
+	char path[300], text[16], *found;
 
 	check(asprintf(&found, "/dev/%s", name) > 0, "out of memory");
 	if (!access(found, F_OK))
 		return found;
 	free(found);
 	snprintf(path, sizeof(path), "%s/index", dir);
-	f = fopen(path, "r");
-	check(f && fgets(text, sizeof(text), f), "%s: %m", path);
-	fclose(f);
-	text[strcspn(text, "\n")] = 0;
+	check(first_line(path, text, sizeof(text)), "%s: %m", path);
 	check(asprintf(&found, "/dev/nullb%s", text) > 0, "out of memory");
 	check(!access(found, F_OK), "neither /dev/%s nor %s is there", name, found);
 	return found;
@@ -153,16 +160,9 @@ const char *loop_new(unsigned int mb, unsigned int blocksize)
 static void dm_name(const char *dm, char *name, size_t size)
 {
 	char path[300];
-	FILE *f;
 
-	*name = 0;
 	snprintf(path, sizeof(path), "/sys/block/%s/dm/name", dm);
-	f = fopen(path, "r");
-	if (!f)
-		return;
-	if (fgets(name, size, f))
-		name[strcspn(name, "\n")] = 0;
-	fclose(f);
+	first_line(path, name, size);
 }
 
 /* Nodes by name are udev's work; the kernel's own are always there. */

@@ -56,6 +56,9 @@ uint64_t device_sectors(const char *path);
 void device_read(const char *path, uint64_t offset, void *buf, size_t len);
 void device_write(const char *path, uint64_t offset, const void *buf, size_t len);
 
+/* The first line of a file, without its end; false, and an empty one: there is none. */
+bool first_line(const char *path, char *line, size_t size);
+
 /* For configfs: writes an attribute; removes a folder, retrying for a while. */
 void put_attribute(const char *dir, const char *name, const char *value);
 bool rmdir_soon(const char *path);

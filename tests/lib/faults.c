@@ -120,17 +120,10 @@ struct victim victim_self(void)
 
 static bool is_worker(const char *task)
 {
-	char path[300], name[32] = "";
-	FILE *f;
+	char path[300], name[32];
 
 	snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (!fgets(name, sizeof(name), f))
-		*name = 0;
-	fclose(f);
-	return !strncmp(name, "vhost-", 6);
+	return first_line(path, name, sizeof(name)) && !strncmp(name, "vhost-", 6);
 }
 
 /* Threads are listed in the order in which they came to be. */

@@ -15,17 +15,10 @@
 
 static bool format_is(const char *sys, const char *format)
 {
-	char path[300], got[64] = "";
-	FILE *f;
+	char path[320], got[64];
 
 	snprintf(path, sizeof(path), "%s/integrity/format", sys);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (fgets(got, sizeof(got), f))
-		got[strcspn(got, "\n")] = 0;
-	fclose(f);
-	return !strcmp(got, format);
+	return first_line(path, got, sizeof(got)) && !strcmp(got, format);
 }
 
 /* Names of controllers come as they may. */

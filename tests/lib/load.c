@@ -302,13 +302,9 @@ const char *dm_name_of(const char *path)
 {
 	static char name[64];
 	char attribute[96];
-	FILE *f;
 
 	snprintf(attribute, sizeof(attribute), "/sys/block/%s/dm/name", strrchr(path, '/') + 1);
-	f = fopen(attribute, "r");
-	check(f && fgets(name, sizeof(name), f), "%s: %m", attribute);
-	fclose(f);
-	name[strcspn(name, "\n")] = 0;
+	check(first_line(attribute, name, sizeof(name)), "%s: %m", attribute);
 	return name;
 }
 
