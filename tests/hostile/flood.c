@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Row 28: a million bad requests, and a hundred broken rings, and a quiet log. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "scene.h"
 #include "tap.h"
 
@@ -14,27 +7,6 @@
 #define STARTS 25
 /* Lines of the kernel's log: not one for each of anything. */
 #define LINES 20
-
-static int log_open(void)
-{
-	int fd = check_ok(open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-
-	check(lseek(fd, 0, SEEK_END) >= 0, "/dev/kmsg: %m");
-	return fd;
-}
-
-static void log_check(int fd)
-{
-	char line[2048], first[256] = "";
-	unsigned int lines = 0;
-	ssize_t n;
-
-	while ((n = read(fd, line, sizeof(line) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
-		if (n > 0 && !lines++)
-			snprintf(first, sizeof(first), "%.*s", (int)n, line);
-	}
-	check(lines <= LINES, "%u lines in the kernel's log; the first: %s", lines, first);
-}
 
 static const struct {
 	const char *name;
@@ -72,7 +44,7 @@ TEST_V_LIMIT(bad_requests_are_not_logged, floods, 60)
 		.queues = v->way.queues, .num = 1024, .memory = 32 << 20, .read_only = true });
 	struct carousel c[4];
 	unsigned long sent = 0;
-	int log = log_open();
+	int log = kernel_log_open();
 
 	for (unsigned int q = 0; q < v->way.queues; q++)
 		c[q] = carousel_new(blk.dev->vqs[q], v->way.indirect, r->type, r->sector, r->len);
@@ -86,14 +58,14 @@ TEST_V_LIMIT(bad_requests_are_not_logged, floods, 60)
 	}
 	for (unsigned int q = 0; q < v->way.queues; q++)
 		check_eq(*c[q].status, r->status);
-	log_check(log);
+	kernel_log_check(log, LINES);
 }
 
 /* Rings that break, and are mended, and break. */
 TEST_V_LIMIT(broken_rings_are_not_logged, ways, 60)
 {
 	struct scene s = scene_start(v);
-	int log = log_open();
+	int log = kernel_log_open();
 
 	for (unsigned int i = 0; i < STARTS; i++) {
 		vq_put_avail(s.vq, 0xffff);
@@ -104,6 +76,6 @@ TEST_V_LIMIT(broken_rings_are_not_logged, ways, 60)
 		check(event_wait(s.vq->err, VQ_WAIT_MS), "the error eventfd did not fire");
 		scene_restart(&s);
 	}
-	log_check(log);
+	kernel_log_check(log, LINES);
 	scene_must_serve(&s, "the last start");
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "scene.h"
 #include "tap.h"
@@ -311,4 +315,25 @@ bool carousel_wait(struct carousel *c, unsigned int left)
 		else if (ms)
 			return false;
 	}
+}
+
+int kernel_log_open(void)
+{
+	int fd = check_ok(open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+
+	check(lseek(fd, 0, SEEK_END) >= 0, "/dev/kmsg: %m");
+	return fd;
+}
+
+void kernel_log_check(int fd, unsigned int most)
+{
+	char line[2048], first[256] = "";
+	unsigned int lines = 0;
+	ssize_t n;
+
+	while ((n = read(fd, line, sizeof(line) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		if (n > 0 && !lines++)
+			snprintf(first, sizeof(first), "%.*s", (int)n, line);
+	}
+	check(lines <= most, "%u lines in the kernel's log; the first: %s", lines, first);
 }

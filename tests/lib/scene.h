@@ -109,4 +109,8 @@ unsigned int carousel_take(struct carousel *c);
 /* Waits for the interrupt until all but @left are back; false: too long. */
 bool carousel_wait(struct carousel *c, unsigned int left);
 
+/* The kernel's log from here on; and that it has no more than so many lines since. */
+int kernel_log_open(void);
+void kernel_log_check(int fd, unsigned int most);
+
 #endif

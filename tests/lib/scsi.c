@@ -80,6 +80,19 @@ static void load_ours(void)
 	run_command("modprobe vhost_scsi && " IS_OURS);
 }
 
+static void put_number(const char *dir, const char *name, unsigned int value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", value);
+	put_attribute(dir, name, text);
+}
+
+void scsi_limit_failures(unsigned int a_second)
+{
+	put_number("/sys/module/vhost_scsi/parameters", "max_failures", a_second);
+}
+
 static void make(const char *dir)
 {
 	check(!mkdir(dir, 0755), "mkdir %s: %m", dir);
@@ -99,18 +112,13 @@ void scsi_tpg_new(void)
 		run_command("mkdir -p /tmp/target/pr && echo /tmp/target >" LIO "/dbroot");
 	if (!intree)
 		load_ours();
+	/* What a test before this one has changed. */
+	if (!intree)
+		scsi_limit_failures(SCSI_FAILURES_A_SECOND);
 	make_hba(LIO "/vhost");
 	make(LIO "/vhost/" WWPN);
 	make(TPG);
 	put_attribute(TPG, "nexus", NEXUS);
-}
-
-static void put_number(const char *dir, const char *name, unsigned int value)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%u", value);
-	put_attribute(dir, name, text);
 }
 
 /* The folder of the backstore that was made for a LUN; made of a RAM disk, or a device. */

@@ -26,6 +26,10 @@ extern const struct vdev_ops scsi_ops;
 /* Loads the kernel's own module in the place of ours. */
 void scsi_load_intree(void);
 
+/* How many commands of a device may fail, of our module: 0, without a limit. */
+#define SCSI_FAILURES_A_SECOND 10
+void scsi_limit_failures(unsigned int a_second);
+
 /* A target's folder, and the name of it, which is what SET_ENDPOINT takes. */
 #define SCSI_LIO "/sys/kernel/config/target"
 #define SCSI_WWPN "naa.5001405763686f31"

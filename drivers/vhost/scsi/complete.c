@@ -155,6 +155,8 @@ s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard)
 	vhost_scsi_stats_ended(sq, response, req->se_cmd.scsi_status);
 	vhost_scsi_unmap(req);
 	vhost_scsi_reply_free(&req->reply);
+	if (req->se_cmd.scsi_status != SAM_STAT_GOOD)
+		vhost_scsi_count_failure(req);
 	/* The target core fills it in where it is nothing but zeroes. */
 	if (req->se_cmd.scsi_sense_length)
 		memset(req->sense, 0, sizeof(req->sense));

@@ -154,6 +154,15 @@ static bool vhost_scsi_lun_answers(const struct vhost_scsi_tpg *tpg,
 	       (!command->lun.lun && vhost_scsi_needs_no_lun(command->cdb));
 }
 
+/* The long way, for what has no data. */
+static int vhost_scsi_send(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg)
+{
+	if (vhost_scsi_is_held_back(to_vhost_scsi_vq(req->cmd.svq)->scsi))
+		return -EBUSY;
+	vhost_scsi_submit(req, tpg);
+	return 0;
+}
+
 /* Sends it, whose data is @skip bytes into @iov, one way or the other; or returns why not. */
 static int vhost_scsi_send_data(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg,
 				const struct iovec *iov, unsigned int segs, size_t skip)
@@ -162,10 +171,28 @@ static int vhost_scsi_send_data(struct vhost_scsi_req *req, struct vhost_scsi_tp
 
 	if (r != -E2BIG)
 		return r;
+	if (vhost_scsi_is_held_back(to_vhost_scsi_vq(req->cmd.svq)->scsi))
+		return -EBUSY;
 	r = vhost_scsi_map(req, tpg, iov, segs, skip);
 	if (!r)
 		vhost_scsi_submit(req, tpg);
 	return r;
+}
+
+/* Why a command was not sent, but had to be answered: -errno of the above. */
+static void vhost_scsi_refuse_for(struct vhost_scsi_req *req, int error)
+{
+	struct vhost_scsi_verdict verdict = { .response = VIRTIO_SCSI_S_FAILURE };
+
+	/* Out of memory it may work the next time; bad memory of the guest stays so. */
+	if (error == -ENOMEM)
+		verdict.response = VIRTIO_SCSI_S_BUSY;
+	/* So may this, a little later, which drivers do with the SCSI status. */
+	if (error == -EBUSY) {
+		verdict.response = VIRTIO_SCSI_S_OK;
+		req->se_cmd.scsi_status = SAM_STAT_BUSY;
+	}
+	vhost_scsi_refuse(req, &verdict);
 }
 
 /* The checked command goes to the target core. Returns as vhost_scsi_take() does. */
@@ -175,7 +202,7 @@ static int vhost_scsi_execute(struct vhost_scsi_req *req, unsigned int out, unsi
 	const struct vhost_scsi_command *command = &req->command;
 	struct vhost_virtqueue *vq = &req->cmd.svq->vq;
 	struct vhost_scsi_tpg *tpg = vhost_scsi_find_tpg(vq, &command->lun);
-	int r = 0;
+	int r;
 
 	if (!tpg) {
 		vhost_scsi_refuse(req, &(struct vhost_scsi_verdict){
@@ -199,12 +226,10 @@ static int vhost_scsi_execute(struct vhost_scsi_req *req, unsigned int out, unsi
 	else if (command->dir == VHOST_SCSI_IN)
 		r = vhost_scsi_send_data(req, tpg, vq->iov + out, in, VHOST_SCSI_RESP_BYTES);
 	else
-		vhost_scsi_submit(req, tpg);
+		r = vhost_scsi_send(req, tpg);
 	if (!r || r == -EAGAIN)
 		return r;
-	/* Out of memory it may work the next time; bad memory of the guest stays so. */
-	vhost_scsi_refuse(req, &(struct vhost_scsi_verdict){
-		.response = r == -ENOMEM ? VIRTIO_SCSI_S_BUSY : VIRTIO_SCSI_S_FAILURE });
+	vhost_scsi_refuse_for(req, r);
 	return 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * vhost_scsi.ko, private: the device, its requests and its targets, and what each file
  * gives the others. A request meets the files in this order: queue.c, request.c, then
- * direct.c or data.c, submit.c and fabric.c, protect.c where that went wrong, and
- * complete.c; a task management function control.c.
+ * direct.c or data.c, submit.c and fabric.c, protect.c and failures.c where that went
+ * wrong, and complete.c; a task management function control.c.
  *
  * Locks, outermost first: dev->mutex of a device (its ioctls), vhost_scsi_tpgs_lock,
  * tpg->lock, the control queue's vq->mutex, that of another queue. Configfs calls with
@@ -345,6 +345,8 @@ struct vhost_scsi_endpoint {
  * @told: the last one that was told
  * @events_missed: there were more
  * @missed: tells that, where there is no event that could
+ * @failures_until: when all that have failed will not count any more, in ns; 0: none has
+ * @held_back_told: the log has a line of it
  */
 struct vhost_scsi {
 	struct vhost_dev dev;
@@ -362,6 +364,8 @@ struct vhost_scsi {
 	struct vhost_scsi_event *told;
 	bool events_missed;
 	struct vhost_scsi_event missed;
+	atomic64_t failures_until;
+	bool held_back_told;
 };
 
 static inline struct vhost_scsi_vq *to_vhost_scsi_vq(struct vstor_vq *svq)
@@ -478,6 +482,13 @@ void vhost_scsi_reply_free(struct vhost_scsi_reply *reply);
 /* Has it asked for more data than there is room for? Once the target core has its CDB. */
 bool vhost_scsi_is_overrun(const struct vhost_scsi_req *req);
 s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard);
+
+/* failures.c */
+
+/* Have too many commands of the device failed of late? */
+bool vhost_scsi_is_held_back(const struct vhost_scsi *scsi);
+/* A command has ended, perhaps in an error. vq->mutex held. */
+void vhost_scsi_count_failure(struct vhost_scsi_req *req);
 
 /* stats.c */
 void vhost_scsi_stats_init(void);
