@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <endian.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,37 @@
 
 #define SCSI_DEBUG_MB 16
 #define DATA "/tmp/vst.data"
+
+/* T10 CRC, as slowly as it is plain. */
+static uint16_t crc(const unsigned char *data, unsigned int len)
+{
+	uint16_t c = 0;
+
+	for (unsigned int i = 0; i < len; i++) {
+		c ^= data[i] << 8;
+		for (unsigned int bit = 0; bit < 8; bit++)
+			c = c & 0x8000 ? c << 1 ^ 0x8bb7 : c << 1;
+	}
+	return c;
+}
+
+unsigned char *pi_protected(uint32_t lba, unsigned int blocks, uint64_t seed)
+{
+	unsigned char *bytes = malloc(blocks * (PI_TUPLE + SECTOR));
+	unsigned char *data = bytes + blocks * PI_TUPLE;
+	struct {
+		uint16_t guard, app;
+		uint32_t ref;
+	} __attribute__((packed)) *t = (void *)bytes;
+
+	fill(data, blocks * SECTOR, seed);
+	for (unsigned int i = 0; i < blocks; i++) {
+		t[i].guard = htobe16(crc(data + i * SECTOR, SECTOR));
+		t[i].app = htobe16(0x1200 + i);
+		t[i].ref = htobe32(lba + i);
+	}
+	return bytes;
+}
 
 static bool format_is(const char *sys, const char *format)
 {

@@ -11,6 +11,9 @@
 /* 8 bytes for each block of 512. */
 #define PI_TUPLE 8
 
+/* Tuples and the data behind them, as a guest writes them; to be freed. */
+unsigned char *pi_protected(uint32_t lba, unsigned int blocks, uint64_t seed);
+
 struct pi_disk {
 	/* Parameters of scsi_debug; NULL: an NVMe namespace that L1 was booted with. */
 	const char *scsi_debug;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "devices.h"
+#include "integrity.h"
 #include "scsi.h"
 #include "tap.h"
 
@@ -413,6 +414,26 @@ struct scsi_cmd scsi_cmd_write(uint32_t lba, uint32_t blocks, const void *data)
 
 	cmd.out = data;
 	cmd.out_len = blocks * SCSI_BLOCK;
+	return cmd;
+}
+
+struct scsi_cmd scsi_cmd_read_pi(uint32_t lba, uint32_t blocks)
+{
+	struct scsi_cmd cmd = scsi_cmd_read(lba, blocks);
+
+	cmd.cdb[1] = 1 << 5;
+	cmd.pi_in = blocks * PI_TUPLE;
+	cmd.in_len += cmd.pi_in;
+	return cmd;
+}
+
+struct scsi_cmd scsi_cmd_write_pi(uint32_t lba, uint32_t blocks, const void *bytes)
+{
+	struct scsi_cmd cmd = scsi_cmd_write(lba, blocks, bytes);
+
+	cmd.cdb[1] = 1 << 5;
+	cmd.pi_out = blocks * PI_TUPLE;
+	cmd.out_len += cmd.pi_out;
 	return cmd;
 }
 

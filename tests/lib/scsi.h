@@ -107,6 +107,9 @@ void scsi_result_free(struct scsi_result *res);
 /* Of the general form, the most frequent ones. */
 struct scsi_cmd scsi_cmd_read(uint32_t lba, uint32_t blocks);
 struct scsi_cmd scsi_cmd_write(uint32_t lba, uint32_t blocks, const void *data);
+/* RDPROTECT and WRPROTECT 1: protection information, before the data, is moved and checked. */
+struct scsi_cmd scsi_cmd_read_pi(uint32_t lba, uint32_t blocks);
+struct scsi_cmd scsi_cmd_write_pi(uint32_t lba, uint32_t blocks, const void *bytes);
 /* What it must have ended with; @key 0: GOOD. */
 void scsi_check_response(const struct scsi_result *res, uint8_t response);
 void scsi_check_sense(const struct scsi_result *res, uint8_t key, uint8_t asc, uint8_t ascq);

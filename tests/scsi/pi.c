@@ -17,11 +17,6 @@
 #define PI PI_TUPLE
 #define LBA 40
 
-struct tuple {
-	uint16_t guard, app;
-	uint32_t ref;
-} __attribute__((packed));
-
 #define NVME { NULL, "T10-DIF-TYPE1-CRC" }
 #define SCSI_1 { "dif=1 dix=1", "T10-DIF-TYPE1-CRC" }
 #define SCSI_3 { "dif=3 dix=1", "T10-DIF-TYPE3-CRC" }
@@ -40,19 +35,6 @@ static const struct medium {
 };
 
 static const struct medium ram = { "", .ram_type = 1 };
-
-/* T10 CRC, as slowly as it is plain. */
-static uint16_t crc(const unsigned char *data, unsigned int len)
-{
-	uint16_t c = 0;
-
-	for (unsigned int i = 0; i < len; i++) {
-		c ^= data[i] << 8;
-		for (unsigned int bit = 0; bit < 8; bit++)
-			c = c & 0x8000 ? c << 1 ^ 0x8bb7 : c << 1;
-	}
-	return c;
-}
 
 static const char *disk_of(const struct medium *m)
 {
@@ -81,43 +63,6 @@ static struct vq *start(const struct medium *m)
 	return start_on(m, disk_of(m));
 }
 
-/* Tuples and the data behind them, as a guest writes them. */
-static unsigned char *protected(uint32_t lba, unsigned int blocks, uint64_t seed)
-{
-	unsigned char *bytes = malloc(blocks * (PI + SCSI_BLOCK));
-	unsigned char *data = bytes + blocks * PI;
-	struct tuple *t = (struct tuple *)bytes;
-
-	fill(data, blocks * SCSI_BLOCK, seed);
-	for (unsigned int i = 0; i < blocks; i++)
-		t[i] = (struct tuple){
-			.guard = htobe16(crc(data + i * SCSI_BLOCK, SCSI_BLOCK)),
-			.app = htobe16(0x1200 + i), .ref = htobe32(lba + i),
-		};
-	return bytes;
-}
-
-/* RDPROTECT and WRPROTECT 1: it is moved and checked. */
-static struct scsi_cmd write_of(uint32_t lba, unsigned int blocks, const unsigned char *bytes)
-{
-	struct scsi_cmd cmd = scsi_cmd_write(lba, blocks, bytes);
-
-	cmd.cdb[1] = 1 << 5;
-	cmd.pi_out = blocks * PI;
-	cmd.out_len += cmd.pi_out;
-	return cmd;
-}
-
-static struct scsi_cmd read_of(uint32_t lba, unsigned int blocks)
-{
-	struct scsi_cmd cmd = scsi_cmd_read(lba, blocks);
-
-	cmd.cdb[1] = 1 << 5;
-	cmd.pi_in = blocks * PI;
-	cmd.in_len += cmd.pi_in;
-	return cmd;
-}
-
 static void must(struct vq *vq, const struct scsi_cmd *cmd, uint8_t key, uint8_t ascq)
 {
 	struct scsi_result res = scsi_cmd_do(vq, cmd);
@@ -129,13 +74,13 @@ static void must(struct vq *vq, const struct scsi_cmd *cmd, uint8_t key, uint8_t
 
 static void both_ways(struct vq *vq, unsigned int blocks, const struct blk_layout *l)
 {
-	unsigned char *bytes = protected(LBA, blocks, blocks);
-	struct scsi_cmd cmd = write_of(LBA, blocks, bytes);
+	unsigned char *bytes = pi_protected(LBA, blocks, blocks);
+	struct scsi_cmd cmd = scsi_cmd_write_pi(LBA, blocks, bytes);
 	struct scsi_result res;
 
 	cmd.layout = l;
 	must(vq, &cmd, 0, 0);
-	cmd = read_of(LBA, blocks);
+	cmd = scsi_cmd_read_pi(LBA, blocks);
 	cmd.layout = l;
 	res = scsi_cmd_do(vq, &cmd);
 	scsi_check_response(&res, VIRTIO_SCSI_S_OK);
@@ -192,20 +137,20 @@ static const struct damage {
 
 TEST_V(damaged_write_is_refused, damages)
 {
-	unsigned char *bytes = protected(LBA, 4, 1);
-	struct scsi_cmd cmd = write_of(LBA, 4, bytes);
+	unsigned char *bytes = pi_protected(LBA, 4, 1);
+	struct scsi_cmd cmd = scsi_cmd_write_pi(LBA, 4, bytes);
 	struct vq *vq = start(&v->medium);
 	struct scsi_result res;
 
 	must(vq, &cmd, 0, 0);
 	free(bytes);
-	bytes = protected(LBA, 4, 2);
+	bytes = pi_protected(LBA, 4, 2);
 	bytes[PI + v->at] ^= 1;
-	cmd = write_of(LBA, 4, bytes);
+	cmd = scsi_cmd_write_pi(LBA, 4, bytes);
 	must(vq, &cmd, 0xb, v->ascq);
 	free(bytes);
-	bytes = protected(LBA, 4, 1);
-	cmd = read_of(LBA, 4);
+	bytes = pi_protected(LBA, 4, 1);
+	cmd = scsi_cmd_read_pi(LBA, 4);
 	res = scsi_cmd_do(vq, &cmd);
 	scsi_check_sense(&res, 0, 0, 0);
 	check_same(res.data, bytes, 4 * (PI + SCSI_BLOCK), "the disk");
@@ -219,8 +164,8 @@ static const struct medium placed[] = {
 /* Written for another place, as a misdirected write is. */
 TEST_V(misdirected_write_is_refused, placed)
 {
-	unsigned char *bytes = protected(LBA + 8, 4, 1);
-	struct scsi_cmd cmd = write_of(LBA, 4, bytes);
+	unsigned char *bytes = pi_protected(LBA + 8, 4, 1);
+	struct scsi_cmd cmd = scsi_cmd_write_pi(LBA, 4, bytes);
 
 	must(start(v), &cmd, 0xb, 3);
 }
@@ -230,8 +175,8 @@ TEST(tuples_are_on_the_medium)
 {
 	static const struct medium nvme = { "", .disk = NVME };
 	const char *path = disk_of(&nvme);
-	unsigned char *bytes = protected(LBA, 8, 1), data[SCSI_BLOCK], tuple[PI];
-	struct scsi_cmd cmd = write_of(LBA, 8, bytes);
+	unsigned char *bytes = pi_protected(LBA, 8, 1), data[SCSI_BLOCK], tuple[PI];
+	struct scsi_cmd cmd = scsi_cmd_write_pi(LBA, 8, bytes);
 
 	must(start_on(&nvme, path), &cmd, 0, 0);
 	for (unsigned int i = 0; i < 8; i++) {
@@ -249,8 +194,8 @@ static const struct medium disks[] = {
 
 static void write_blocks(struct vq *vq, uint32_t lba, unsigned int blocks, uint64_t seed)
 {
-	unsigned char *bytes = protected(lba, blocks, seed);
-	struct scsi_cmd cmd = write_of(lba, blocks, bytes);
+	unsigned char *bytes = pi_protected(lba, blocks, seed);
+	struct scsi_cmd cmd = scsi_cmd_write_pi(lba, blocks, bytes);
 
 	must(vq, &cmd, 0, 0);
 	free(bytes);
@@ -259,7 +204,7 @@ static void write_blocks(struct vq *vq, uint32_t lba, unsigned int blocks, uint6
 /* A read that must not be good, of which the guest has no data. */
 static void read_must_fail(struct vq *vq, uint32_t lba, unsigned int blocks, uint8_t ascq)
 {
-	struct scsi_cmd cmd = read_of(lba, blocks);
+	struct scsi_cmd cmd = scsi_cmd_read_pi(lba, blocks);
 
 	must(vq, &cmd, 0xb, ascq);
 	/* And so must one that is not about its protection. */
@@ -290,14 +235,14 @@ TEST_V(damaged_block_is_an_error, disks)
 	pi_damage(path, LBA + 2);
 	read_must_fail(vq, LBA + 2, 1, 1);
 	read_must_fail(vq, LBA, 8, 1);
-	cmd = read_of(LBA, 8);
+	cmd = scsi_cmd_read_pi(LBA, 8);
 	must_tell_block(vq, &cmd, LBA + 2);
-	cmd = read_of(LBA, 2);
+	cmd = scsi_cmd_read_pi(LBA, 2);
 	must(vq, &cmd, 0, 0);
-	cmd = read_of(LBA + 3, 5);
+	cmd = scsi_cmd_read_pi(LBA + 3, 5);
 	must(vq, &cmd, 0, 0);
 	write_blocks(vq, LBA + 2, 1, 2);
-	cmd = read_of(LBA, 8);
+	cmd = scsi_cmd_read_pi(LBA, 8);
 	must(vq, &cmd, 0, 0);
 }
 
@@ -339,8 +284,8 @@ TEST_V(bad_length_rejected, bad)
 /* Less than the blocks have: a device would move more than there is. */
 TEST(less_than_the_blocks_have_rejected)
 {
-	unsigned char *bytes = protected(LBA, 8, 1);
-	struct scsi_cmd cmd = write_of(LBA, 8, bytes);
+	unsigned char *bytes = pi_protected(LBA, 8, 1);
+	struct scsi_cmd cmd = scsi_cmd_write_pi(LBA, 8, bytes);
 	struct vq *vq = start(&ram);
 	struct scsi_result res;
 
@@ -350,7 +295,7 @@ TEST(less_than_the_blocks_have_rejected)
 	scsi_check_response(&res, VIRTIO_SCSI_S_OK);
 	scsi_check_sense(&res, 5, 0x24, 0);
 	scsi_result_free(&res);
-	cmd = read_of(LBA, 8);
+	cmd = scsi_cmd_read_pi(LBA, 8);
 	cmd.pi_in = PI;
 	cmd.in_len = 8 * SCSI_BLOCK + PI;
 	res = scsi_cmd_do(vq, &cmd);
@@ -403,19 +348,19 @@ static void send_mismatch(struct vq *vq, const struct mismatch *m, const unsigne
 /* A device that moves more than there is of either moves it out of or into the host's memory. */
 static void mismatch(const struct medium *m, const struct mismatch *mismatch)
 {
-	unsigned char *was = protected(LBA + 1, 7, 1), *bytes = calloc(1, 128 * 1024);
-	unsigned char *block = protected(LBA, 1, 2);
-	struct scsi_cmd cmd = write_of(LBA + 1, 7, was);
+	unsigned char *was = pi_protected(LBA + 1, 7, 1), *bytes = calloc(1, 128 * 1024);
+	unsigned char *block = pi_protected(LBA, 1, 2);
+	struct scsi_cmd cmd = scsi_cmd_write_pi(LBA + 1, 7, was);
 	struct vq *vq = start(m);
 	struct scsi_result res;
 
 	must(vq, &cmd, 0, 0);
 	memcpy(bytes, block, PI);
 	memcpy(bytes + mismatch->pi, block + PI, SCSI_BLOCK);
-	cmd = write_of(LBA, 1, block);
+	cmd = scsi_cmd_write_pi(LBA, 1, block);
 	must(vq, &cmd, 0, 0);
 	send_mismatch(vq, mismatch, bytes);
-	cmd = read_of(LBA + 1, 7);
+	cmd = scsi_cmd_read_pi(LBA + 1, 7);
 	res = scsi_cmd_do(vq, &cmd);
 	scsi_check_sense(&res, 0, 0, 0);
 	check_same(res.data, was, 7 * (PI + SCSI_BLOCK), "the blocks behind");
@@ -524,7 +469,7 @@ TEST_V(misdirected_block_is_an_error, reached_otherwise)
 	pi_misdirect(&v->disk, path, 30, write_sector, vq);
 	/* What was wrong, this kernel's NVMe driver has no way to tell: it says guard. */
 	read_must_fail(vq, 30, 1, v->disk.scsi_debug ? 3 : 1);
-	cmd = read_of(31, 33);
+	cmd = scsi_cmd_read_pi(31, 33);
 	must(vq, &cmd, 0, 0);
 }
 
