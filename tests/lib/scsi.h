@@ -23,8 +23,9 @@
 /* The backend is a WWPN. */
 extern const struct vdev_ops scsi_ops;
 
-/* Loads the kernel's own module in the place of ours. */
+/* Loads the kernel's own module in the place of ours; skips on a debug kernel. Back again. */
 void scsi_load_intree(void);
+void scsi_load_ours(void);
 
 /* How many commands of a device may fail, of our module: 0, without a limit. */
 #define SCSI_FAILURES_A_SECOND 10
@@ -43,10 +44,12 @@ struct scsi_lun {
 	unsigned int block_size;	/* 0: what it has */
 	unsigned int pi_type;		/* of a RAM disk */
 	bool no_tas;			/* commands that others abort have no status */
+	const char *serial;		/* NULL: it has none */
 };
 
-/* All of it goes when the test has ended. */
+/* All of it goes when the test has ended, or here. */
 void scsi_tpg_new(void);
+void scsi_tpg_drop(void);
 void scsi_lun_add(unsigned int lun, const struct scsi_lun *setup);
 /* The RAM disk of another LUN once more: making one takes its time. */
 void scsi_lun_add_same(unsigned int lun, unsigned int as);

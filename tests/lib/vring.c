@@ -137,6 +137,13 @@ void vdev_stop(struct vdev *dev)
 	check(!dev->ops->detach(dev), "detaching the backend: %m");
 }
 
+void vdev_close(struct vdev *dev)
+{
+	vdev_stop(dev);
+	check_ok(close(dev->fd));
+	dev->fd = -1;
+}
+
 /* Workers */
 
 int vdev_new_worker(struct vdev *dev)

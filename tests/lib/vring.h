@@ -111,6 +111,8 @@ int vdev_set_mem_table(struct vdev *dev);
 void vdev_setup(struct vdev *dev);
 void vdev_start(struct vdev *dev);
 void vdev_stop(struct vdev *dev);
+/* The end of it, for a test that goes on with another one. */
+void vdev_close(struct vdev *dev);
 
 /* Workers, where the kernel has them; they return -1 and errno. */
 int vdev_new_worker(struct vdev *dev);

@@ -30,8 +30,6 @@ static struct vdev *start(const struct mode *m, unsigned int queues, uint16_t ba
 {
 	struct vdev *dev;
 
-	if (on_debug_kernel())
-		skip("lockdep: the kernel's vhost_scsi and configfs take two locks in either order");
 	scsi_load_intree();
 	dev = scsi_start(scsi_target_new(DISK_MB), queues, QUEUE_SIZE,
 			 m->features | BIT(VIRTIO_F_VERSION_1));
