@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -325,15 +324,36 @@ int kernel_log_open(void)
 	return fd;
 }
 
-void kernel_log_check(int fd, unsigned int most)
+/* The next line; false: there is none yet. */
+static bool kernel_log_line(int fd, char *line, size_t size)
 {
-	char line[2048], first[256] = "";
-	unsigned int lines = 0;
 	ssize_t n;
 
-	while ((n = read(fd, line, sizeof(line) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
-		if (n > 0 && !lines++)
-			snprintf(first, sizeof(first), "%.*s", (int)n, line);
-	}
+	/* EPIPE: some were overwritten, and the next one is the oldest that is left. */
+	do {
+		n = read(fd, line, size - 1);
+	} while (n < 0 && errno == EPIPE);
+	line[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+void kernel_log_check(int fd, unsigned int most)
+{
+	char line[2048], first[sizeof(line)] = "";
+	unsigned int lines = 0;
+
+	while (kernel_log_line(fd, line, sizeof(line)))
+		if (!lines++)
+			strcpy(first, line);
 	check(lines <= most, "%u lines in the kernel's log; the first: %s", lines, first);
+}
+
+void kernel_log_must_have(int fd, const char *text)
+{
+	char line[2048];
+
+	while (kernel_log_line(fd, line, sizeof(line)))
+		if (strstr(line, text))
+			return;
+	fail("the kernel's log has no '%s'", text);
 }

@@ -112,5 +112,7 @@ bool carousel_wait(struct carousel *c, unsigned int left);
 /* The kernel's log from here on; and that it has no more than so many lines since. */
 int kernel_log_open(void);
 void kernel_log_check(int fd, unsigned int most);
+/* That one of its lines since has this in it. */
+void kernel_log_must_have(int fd, const char *text);
 
 #endif

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "load.h"
+#include "scene.h"
 #include "tap.h"
 
 #define QUEUES 4
@@ -60,6 +61,22 @@ TEST_V(stop_waits_for_what_is_in_flight, queues)
 	stop_under(&blk, l, v->queues, true);
 	for (unsigned int i = 0; i < v->queues; i++)
 		load_check_disk(&l[i], lower);
+}
+
+/* The owner hangs in it for as long as the disk does: that is told. */
+TEST_LIMIT(stop_that_takes_long_is_told, 60)
+{
+	struct load l;
+	struct blk blk = load_start(slow_disk_over(nullb_new(&(struct nullb){}), 12000), 1);
+	int log = kernel_log_open();
+
+	l = load_new(blk.vq, 3);
+	load_put_all(&l, true, 1);
+	load_wait_taken(&l);
+	vdev_stop(blk.dev);
+	kernel_log_must_have(log, "vq 0: stopping, waits for the backend to end 3 requests");
+	load_collect(&l, VIRTIO_BLK_S_OK);
+	check_eq(l.done, l.sent);
 }
 
 /* Waits until the device takes no more, and tells how much it has taken. */

@@ -10,13 +10,26 @@
 #include <linux/nospec.h>
 #include "vhost_storage.h"
 
+/*
+ * It ends when the backend ends its requests: their memory is in its hands. The owner hangs
+ * for as long, so that it is told which ones it waits for.
+ */
+#define VSTOR_DRAIN_TELL	(10 * HZ)
+
+static void vstor_vq_wait(struct vstor_vq *svq)
+{
+	while (!wait_event_timeout(svq->drained, !llist_empty(&svq->done) ||
+				   !atomic_read(&svq->in_flight), VSTOR_DRAIN_TELL))
+		pr_warn("vhost_storage: device %u vq %u: stopping, waits for the backend to end %d requests\n",
+			svq->number, svq->index, atomic_read(&svq->in_flight));
+}
+
 static void vstor_vq_drain(struct vstor_vq *svq)
 {
 	struct vhost_virtqueue *vq = &svq->vq;
 
 	while (atomic_read(&svq->in_flight)) {
-		wait_event(svq->drained, !llist_empty(&svq->done) ||
-			   !atomic_read(&svq->in_flight));
+		vstor_vq_wait(svq);
 		mutex_lock(&vq->mutex);
 		vstor_vq_complete(svq);
 		mutex_unlock(&vq->mutex);
