@@ -115,6 +115,8 @@ run_l1()
 		vm_boot_limit=$((vm_boot_limit * debug_slowness))
 		# A vCPU that the host lets wait is no lockup.
 		vm_cmdline+=" testbed.slowness=$debug_slowness watchdog_thresh=60 workqueue.watchdog_thresh=120"
+		# One CPU, guests on it, and a khugepaged that is nicer than all of these.
+		vm_cmdline+=" rcupdate.rcu_cpu_stall_timeout=300"
 	fi
 	for index in "${!run_disks[@]}"; do
 		run_disk "$index" "${run_disks[$index]}"
