@@ -114,11 +114,11 @@ void scsi_tpg_new(void)
 	/* Where persistent reservations are kept; to be said before there is a fabric. */
 	if (access("/tmp/target/pr", F_OK))
 		run_command("mkdir -p /tmp/target/pr && echo /tmp/target >" LIO "/dbroot");
-	if (!intree)
+	if (!intree) {
 		scsi_load_ours();
-	/* What a test before this one has changed. */
-	if (!intree)
+		/* What a test before this one has changed. */
 		scsi_limit_failures(SCSI_FAILURES_A_SECOND);
+	}
 	make_hba(LIO "/vhost");
 	make(LIO "/vhost/" WWPN);
 	make(TPG);

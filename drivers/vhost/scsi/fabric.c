@@ -118,6 +118,8 @@ const struct target_core_fabric_ops vhost_scsi_fabric_ops = {
 	.tfc_wwn_attrs		= vhost_scsi_wwn_attrs,
 	.tfc_tpg_base_attrs	= vhost_scsi_tpg_attrs,
 	.tfc_tpg_attrib_attrs	= vhost_scsi_tpg_attrib_attrs,
+	/* What VPD page b0 says of a backstore that has no limit of its own. */
+	.max_data_sg_nents	= VHOST_SCSI_BYTES_MAX / PAGE_SIZE,
 	/* In the queue's worker: at its cost, and under its plug. */
 	.default_submit_type	= TARGET_DIRECT_SUBMIT,
 	.direct_submit_supp	= 1,

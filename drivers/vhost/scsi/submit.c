@@ -80,6 +80,12 @@ static void vhost_scsi_send(struct vhost_scsi_req *req)
 		return;
 	}
 	vhost_scsi_trim(req);
+	/*
+	 * WRPROTECT without any: the driver leaves it to us. Of pages of its own, zeroed ones,
+	 * the target core would say that the guard is wrong.
+	 */
+	if (!req->command.pi && se_cmd->prot_op == TARGET_PROT_DOUT_PASS)
+		se_cmd->prot_op = TARGET_PROT_DOUT_INSERT;
 	/* Of no blocks: the target core would make a table without entries, and oops. */
 	if (!se_cmd->prot_length)
 		se_cmd->prot_op = TARGET_PROT_NORMAL;
