@@ -54,6 +54,24 @@ static bool vstor_bio_add_pinned(struct bio *bio, struct page *page,
 	return true;
 }
 
+/* Some are: the first of the others says why not all, or there was a moment's lack of memory. */
+static noinline int vstor_pin_rest(unsigned long addr, int n, unsigned int gup,
+				   struct page **pages, int pinned)
+{
+	int more = pinned;
+
+	while (more > 0 && pinned < n) {
+		more = pin_user_pages_fast(addr + pinned * PAGE_SIZE, n - pinned, gup,
+					   pages + pinned);
+		pinned += max(more, 0);
+	}
+	if (pinned == n)
+		return 0;
+	if (pinned > 0)
+		unpin_user_pages(pages, pinned);
+	return more < 0 ? more : -EFAULT;
+}
+
 static __always_inline int vstor_pin_all(unsigned long addr, unsigned int n, unsigned int gup,
 					 struct page **pages)
 {
@@ -61,9 +79,7 @@ static __always_inline int vstor_pin_all(unsigned long addr, unsigned int n, uns
 
 	if (pinned == n)
 		return 0;
-	if (pinned > 0)
-		unpin_user_pages(pages, pinned);
-	return pinned < 0 ? pinned : -EFAULT;
+	return vstor_pin_rest(addr & PAGE_MASK, n, gup, pages, pinned);
 }
 
 static int vstor_pin(unsigned long addr, unsigned int n, struct bio *bio, struct page **pages)
