@@ -19,9 +19,6 @@
 #define QUEUES 4
 #define FEATURES (BLK_FEATURES | BIT(VIRTIO_BLK_F_ZONED))
 
-/* More allocations than this no call makes; the sweep would not end. */
-#define SWEEP_MAX 5000
-
 /* The device, and what a step keeps between its parts. */
 struct scene {
 	struct blk blk;
@@ -29,20 +26,6 @@ struct scene {
 	int other;	/* another disk */
 	int fd;
 	struct load load;
-};
-
-/*
- * A call that meets the faults, and what goes before and after it without any.
- * run returns 0, or -1 and errno, of which ENOMEM and may_fail are allowed.
- */
-struct step {
-	const char *name;
-	const char *(*disk)(void);
-	void (*before)(struct scene *s);
-	int (*run)(struct scene *s);
-	void (*after)(struct scene *s, bool worked);
-	int may_fail;
-	bool never_fails;
 };
 
 static const char *plain_disk(void)
@@ -81,50 +64,6 @@ static void works(struct scene *s, bool worked)
 {
 	(void)worked;
 	check_works(&s->blk);
-}
-
-/* Opening and owning, of devices of their own */
-
-static int run_open(struct scene *s)
-{
-	s->fd = open(blk_ops.path, O_RDWR | O_CLOEXEC);
-	return s->fd < 0 ? -1 : 0;
-}
-
-static void open_it(struct scene *s)
-{
-	check_ok(run_open(s));
-}
-
-static void close_if_open(struct scene *s, bool worked)
-{
-	if (worked)
-		close(s->fd);
-}
-
-static int run_owner(struct scene *s)
-{
-	return ioctl(s->fd, VHOST_SET_OWNER);
-}
-
-/* What failed has left nobody the owner. */
-static void own_and_close(struct scene *s, bool worked)
-{
-	if (!worked)
-		check_ok(run_owner(s));
-	check_errno(run_owner(s), EBUSY);
-	close(s->fd);
-}
-
-static void own_it(struct scene *s)
-{
-	open_it(s);
-	check_ok(run_owner(s));
-}
-
-static int run_close(struct scene *s)
-{
-	return close(s->fd);
 }
 
 /* Setting up */
@@ -275,9 +214,6 @@ static void check_drained(struct scene *s, bool worked)
 }
 
 static const struct step steps[] = {
-	{ "open", .run = run_open, .after = close_if_open },
-	{ "set_owner", .before = open_it, .run = run_owner, .after = own_and_close },
-	{ "close", .before = own_it, .run = run_close, .never_fails = true },
 	{ "set_features", .run = run_features, .after = works, .never_fails = true },
 	/* EFAULT is what vhost says where a region finds no memory. */
 	{ "set_mem_table", .run = run_mem_table, .after = works, .may_fail = EFAULT },
@@ -321,84 +257,26 @@ static struct scene scene_new(const struct step *step)
 	return s;
 }
 
-static bool allowed(const struct step *step, int error)
-{
-	return error == ENOMEM || (step->may_fail && error == step->may_fail);
-}
-
-/* One try; false when there was nothing left to fail. */
-static bool try_step(const struct step *step, struct scene *s, const struct victim *self,
-		     unsigned int n, unsigned int *failed)
-{
-	int ret, error;
-	bool met;
-
-	if (step->before)
-		step->before(s);
-	fault_arm(self, n);
-	ret = step->run(s);
-	error = errno;
-	met = fault_met(self);
-	if (ret) {
-		check(met, "allocation %u: no fault, and yet: %s", n, strerror(error));
-		check(!step->never_fails, "allocation %u: %s", n, strerror(error));
-		check(allowed(step, error), "allocation %u: %s", n, strerror(error));
-		++*failed;
-	}
-	if (step->after)
-		step->after(s, !ret);
-	return met;
-}
-
 TEST_V_LIMIT(each_allocation_fails_once, steps, 120)
 {
-	unsigned int n = 1, failed = 0;
-	struct victim self;
 	struct scene s;
 
 	faults_need();
 	s = scene_new(v);
-	self = victim_self();
-	faults_lock_memory();
-	while (try_step(v, &s, &self, n, &failed))
-		check(++n < SWEEP_MAX, "%u allocations and no end", n);
-	diag("%u allocations, the call failed %u times", n - 1, failed);
+	step_sweep(v, &s);
 }
 
 /* One that fails may have another way out; here nothing is left from some point on. */
 static const struct step without_pages[] = {
-	{ "open", .run = run_open, .after = close_if_open },
-	{ "set_owner", .before = open_it, .run = run_owner, .after = own_and_close },
 	{ "attach", .before = detach_it, .run = run_attach, .after = attach_it },
 	{ "exchange", .run = run_exchange, .after = attach_it },
 };
 
 TEST_V_LIMIT(no_page_is_left, without_pages, 120)
 {
-	unsigned int pages = 0, failed = 0;
-	struct victim self;
 	struct scene s;
-	int ret, error;
 
 	faults_need();
 	s = scene_new(v);
-	self = victim_self();
-	faults_lock_memory();
-	do {
-		if (v->before)
-			v->before(&s);
-		faults_out_of_pages(pages);
-		victim_choose(&self, true);
-		ret = v->run(&s);
-		error = errno;
-		victim_choose(&self, false);
-		faults_off();
-		check(!ret || allowed(v, error), "after %u pages: %s", pages, strerror(error));
-		if (v->after)
-			v->after(&s, !ret);
-		failed += !!ret;
-		/* Not a divisor of what a queue takes, so that all its parts have their turn. */
-		pages += 7;
-	} while (ret);
-	diag("%u pages will do, with fewer it failed %u times", pages - 7, failed);
+	step_without_pages(v, &s);
 }

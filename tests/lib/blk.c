@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "blk.h"
@@ -316,6 +317,14 @@ void req_finish(struct blk_req *req, struct used u)
 	req->done = true;
 	check(u.len <= req->in_len, "used.len is %u of %u writable bytes", u.len,
 	      req->in_len);
+}
+
+/* What the page cache of the guest's memory, which is a memfd, holds of them goes. */
+void req_drop(struct blk_req *req, uint32_t bytes)
+{
+	for (unsigned int i = 0; i < req->n; i++)
+		if (req->pieces[i].seg.len == bytes)
+			check_ok(madvise(req->pieces[i].bytes, bytes, MADV_REMOVE));
 }
 
 void blk_finish(struct blk_req *req, struct used u)

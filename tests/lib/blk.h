@@ -122,6 +122,8 @@ struct blk_req {
 struct blk_req req_add(struct vq *vq, const void *out, uint32_t out_len, const void *in,
 		       uint32_t in_len, const struct blk_layout *layout);
 void req_finish(struct blk_req *req, struct used u);
+/* Pieces of that many bytes are in memory no more. */
+void req_drop(struct blk_req *req, uint32_t bytes);
 
 /* Adds it to the ring, and neither publishes nor kicks; the other half of it. */
 struct blk_req blk_add(struct vq *vq, const struct blk_io *io);

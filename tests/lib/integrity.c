@@ -14,6 +14,11 @@
 #define SCSI_DEBUG_MB 16
 #define DATA "/tmp/vst.data"
 
+struct tuple {
+	uint16_t guard, app;
+	uint32_t ref;
+} __attribute__((packed));
+
 /* T10 CRC, as slowly as it is plain. */
 static uint16_t crc(const unsigned char *data, unsigned int len)
 {
@@ -31,17 +36,14 @@ unsigned char *pi_protected(uint32_t lba, unsigned int blocks, uint64_t seed)
 {
 	unsigned char *bytes = malloc(blocks * (PI_TUPLE + SECTOR));
 	unsigned char *data = bytes + blocks * PI_TUPLE;
-	struct {
-		uint16_t guard, app;
-		uint32_t ref;
-	} __attribute__((packed)) *t = (void *)bytes;
+	struct tuple *t = (struct tuple *)bytes;
 
 	fill(data, blocks * SECTOR, seed);
-	for (unsigned int i = 0; i < blocks; i++) {
-		t[i].guard = htobe16(crc(data + i * SECTOR, SECTOR));
-		t[i].app = htobe16(0x1200 + i);
-		t[i].ref = htobe32(lba + i);
-	}
+	for (unsigned int i = 0; i < blocks; i++)
+		t[i] = (struct tuple){
+			.guard = htobe16(crc(data + i * SECTOR, SECTOR)),
+			.app = htobe16(0x1200 + i), .ref = htobe32(lba + i),
+		};
 	return bytes;
 }
 

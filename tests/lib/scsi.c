@@ -427,11 +427,14 @@ struct scsi_cmd scsi_cmd_write(uint32_t lba, uint32_t blocks, const void *data)
 	return cmd;
 }
 
+/* RDPROTECT and WRPROTECT. */
+#define PROTECT_CHECKED (1 << 5)
+
 struct scsi_cmd scsi_cmd_read_pi(uint32_t lba, uint32_t blocks)
 {
 	struct scsi_cmd cmd = scsi_cmd_read(lba, blocks);
 
-	cmd.cdb[1] = 1 << 5;
+	cmd.cdb[1] = PROTECT_CHECKED;
 	cmd.pi_in = blocks * PI_TUPLE;
 	cmd.in_len += cmd.pi_in;
 	return cmd;
@@ -441,7 +444,7 @@ struct scsi_cmd scsi_cmd_write_pi(uint32_t lba, uint32_t blocks, const void *byt
 {
 	struct scsi_cmd cmd = scsi_cmd_write(lba, blocks, bytes);
 
-	cmd.cdb[1] = 1 << 5;
+	cmd.cdb[1] = PROTECT_CHECKED;
 	cmd.pi_out = blocks * PI_TUPLE;
 	cmd.out_len += cmd.pi_out;
 	return cmd;
@@ -473,6 +476,19 @@ void scsi_check_sense(const struct scsi_result *res, uint8_t key, uint8_t asc, u
 	check(got_key == key && got_asc == asc && got_ascq == ascq,
 	      "sense %u/%02x/%02x, expected %u/%02x/%02x", got_key, got_asc, got_ascq, key, asc,
 	      ascq);
+}
+
+#define STATUS_BUSY 0x08
+#define STATUS_TASK_SET_FULL 0x28
+
+void scsi_check_host_failed(const struct scsi_result *res)
+{
+	check_eq(res->io.used_len, sizeof(res->resp));
+	if (res->resp.response == VIRTIO_SCSI_S_BUSY)
+		return;
+	scsi_check_response(res, VIRTIO_SCSI_S_OK);
+	if (res->resp.status != STATUS_BUSY && res->resp.status != STATUS_TASK_SET_FULL)
+		scsi_check_sense(res, 2, 0x08, 0);
 }
 
 struct blk_req scsi_control_add(struct vdev *dev, const void *bytes, uint32_t len, uint32_t room)

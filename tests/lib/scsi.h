@@ -116,6 +116,11 @@ struct scsi_cmd scsi_cmd_write_pi(uint32_t lba, uint32_t blocks, const void *byt
 /* What it must have ended with; @key 0: GOOD. */
 void scsi_check_response(const struct scsi_result *res, uint8_t response);
 void scsi_check_sense(const struct scsi_result *res, uint8_t key, uint8_t asc, uint8_t ascq);
+/*
+ * A command that the host had no memory for, or whose device an error: BUSY, of either sort,
+ * TASK SET FULL, or what the target core says of all errors of the backstore.
+ */
+void scsi_check_host_failed(const struct scsi_result *res);
 /* The guest has not had an answer. */
 #define SCSI_NO_RESPONSE 0xee
 
