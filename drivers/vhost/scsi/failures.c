@@ -27,10 +27,13 @@ static s64 vhost_scsi_failure_lasts(void)
 
 bool vhost_scsi_is_held_back(const struct vhost_scsi *scsi)
 {
-	s64 until = atomic64_read(&scsi->failures_until);
+	s64 until = atomic64_read(&scsi->failures_until), lasts;
 
-	return until && until - (s64)ktime_get_coarse_ns() >
-			VHOST_SCSI_FAILURES_AT_ONCE * vhost_scsi_failure_lasts();
+	/* Most devices have none. */
+	if (!until)
+		return false;
+	lasts = vhost_scsi_failure_lasts();
+	return lasts && until - (s64)ktime_get_coarse_ns() > VHOST_SCSI_FAILURES_AT_ONCE * lasts;
 }
 
 /* One that the target core, as far as can be seen from here, has written about. */
