@@ -50,6 +50,9 @@ testbed_guest()
 	vm_cmdline+=" testbed.level=l2 testbed.timeout=$timeout"
 	# Every character on the serial line is an exit through two machines.
 	vm_cmdline+=" loglevel=5 rcupdate.rcu_expedited=1"
+	# While a kernel boots its CPUs wait for each other, as vCPUs that are no more than
+	# threads of L1's one CPU: with four that takes three times as long. See vm-init.
+	vm_cmdline+=" maxcpus=1"
 	# What L1 may lose of its interrupts its guest may lose as well: see vm-init.
 	! grep -qw testbed.heartbeat=1 /proc/cmdline || vm_cmdline+=" testbed.heartbeat=1"
 	vm_command "${guest_command[@]}"
