@@ -9,7 +9,8 @@ guest_usage()
 	testbed's own, so that -smp, -m and the like can be given again. From the
 	environment: GUEST_QEMU, the QEMU binary (default: the patched one);
 	GUEST_TIMEOUT in seconds (default 600, more on the debug kernel); GUEST_DIR, a folder for this run's
-	files (default: a new one under /tmp); GUEST_BOOT=disk, let the firmware find
+	files (default: a new one under /tmp); GUEST_MOVABLE=1, leave its folders out, as
+	QEMU cannot migrate a guest that has them; GUEST_BOOT=disk, let the firmware find
 	a kernel, which needs testbed.level=l2 on its command line.
 	L2's root is the Debian root of L1, on a disk of its own behind all others, and its
 	/project is L1's; both are read-only. virtio_blk and ext4 are loaded for it.
@@ -53,6 +54,7 @@ testbed_guest()
 	# While a kernel boots its CPUs wait for each other, as vCPUs that are no more than
 	# threads of L1's one CPU: with four that takes three times as long. See vm-init.
 	vm_cmdline+=" maxcpus=1"
+	[ -z "${GUEST_MOVABLE-}" ] || vm_cmdline+=" testbed.movable=1"
 	# What L1 may lose of its interrupts its guest may lose as well: see vm-init.
 	! grep -qw testbed.heartbeat=1 /proc/cmdline || vm_cmdline+=" testbed.heartbeat=1"
 	vm_command "${guest_command[@]}"
