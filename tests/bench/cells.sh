@@ -13,13 +13,16 @@ declare -A begun
 # Half a percent, unless a part says otherwise.
 within=0.005
 
-# begin NAME: what the next figures belong to, and where they go.
+# begin NAME [PART]: what the next figures belong to; PART, which is NAME where it has one
+# program, is where they go.
 begin()
 {
+	local part=${2-$1}
+
 	bench=$1
-	report=/out/bench.$1
-	[ -n "${begun[$1]-}" ] || : >"$report"
-	begun[$1]=1
+	report=/out/bench.$part
+	[ -n "${begun[$part]-}" ] || : >"$report"
+	begun[$part]=1
 }
 
 # cell DEVICE RW BS QD VQS DEVICES: what the next figures are of.
