@@ -13,7 +13,7 @@ l2_prepare()
 	modprobe -a nvme vhost_blk
 	l2_until 20 test -b $l2_disk || fail "no $l2_disk: boot L1 with --disk"
 	l2_dir=$(mktemp -d)
-	l2_pid=''
+	l2_pid='' l2_qmp=''
 	trap l2_cleanup EXIT
 }
 
@@ -26,15 +26,16 @@ l2_cleanup()
 }
 
 # l2_until SECONDS COMMAND...: waits until COMMAND succeeds; longer where the
-# machine is slow, see tests/run.
+# machine is slow, see tests/run. It looks less often the longer it waits: to look takes
+# the CPU that the guest has.
 l2_until()
 {
-	local end=$((SECONDS + $1 * ${TEST_SLOWNESS:-1}))
+	local begin=$SECONDS end=$((SECONDS + $1 * ${TEST_SLOWNESS:-1}))
 
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
+		sleep $((SECONDS - begin < 10 ? 0 : 1)).2
 	done
 }
 
@@ -92,6 +93,7 @@ l2_says()
 {
 	l2_until "${2-240}" grep -q "^$1" "$l2_dir/out" && return
 	l2_tell
+	l2_tell_stuck
 	fail "the guest did not say '$1'"
 }
 
@@ -100,6 +102,14 @@ l2_tell()
 {
 	tail -n 15 "$l2_dir/out" "$l2_dir/run/qemu.log" "$l2_dir/run/console.log" 2>/dev/null |
 		sed 's/^/# /'
+}
+
+# Where it is that it does not go on: our vqs, and its CPUs.
+l2_tell_stuck()
+{
+	grep . /sys/kernel/debug/vhost_{blk,scsi}/[0-9]* 2>/dev/null | head -n 60 | sed 's/^/# /'
+	(qmp query-status && qmp human-monitor-command '{"command-line":"info registers -a"}') 2>&1 |
+		sed 's/\\r\\n/\n/g' | grep -E '^CPU|RIP|status|QMP' | sed 's/^/# /'
 }
 
 # The guest's command must have succeeded, and QEMU with it.
@@ -128,7 +138,12 @@ qmp()
 
 	answer=$(printf '%s\n' '{"execute":"qmp_capabilities"}' \
 		"{\"execute\":\"$1\",\"arguments\":${2-"{}"}}" |
-		socat -t 20 - "UNIX-CONNECT:$l2_dir/qmp" | grep -E '"(return|error)"' | sed -n 2p)
+		socat -t 20 - "UNIX-CONNECT:${l2_qmp:-$l2_dir/qmp}" | grep -E '"(return|error)"' |
+		sed -n 2p) || {
+		# The output may be what a caller is waiting for.
+		l2_tell >&2
+		fail "QEMU does not answer to $1" >&2
+	}
 	case $answer in
 	*'"return"'*)	echo "$answer" ;;
 	*)		fail "QMP $1: $answer" ;;
