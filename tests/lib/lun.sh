@@ -6,12 +6,22 @@ lun_wwpn=naa.50014057636c3201
 lun_tpg=$lun_lio/vhost/$lun_wwpn/tpgt_1
 lun_store=$lun_lio/core/iblock_9/l2
 
+# INTREE=1 in the environment: the kernel's own, to see what that does.
+lun_module()
+{
+	modprobe -a vhost target_core_mod target_core_iblock
+	if [ -n "${INTREE-}" ]; then
+		insmod "/lib/modules/$(uname -r)"/kernel/drivers/vhost/vhost_scsi.ko*
+		return
+	fi
+	modprobe tcm_vhost
+	[ -d /sys/module/vhost_storage/holders/vhost_scsi ] || fail "tcm_vhost is not ours"
+}
+
 # A target with the disk of l2_prepare, or another one in $l2_disk, as LUN 0.
 lun_prepare()
 {
-	modprobe -a target_core_mod target_core_iblock
-	modprobe tcm_vhost
-	[ -d /sys/module/vhost_storage/holders/vhost_scsi ] || fail "tcm_vhost is not ours"
+	lun_module
 	trap 'l2_cleanup; lun_remove' EXIT
 	mkdir -p "$lun_store"
 	echo "udev_path=$l2_disk" >"$lun_store/control"
