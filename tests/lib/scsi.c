@@ -315,8 +315,7 @@ struct vq *scsi_queue(struct vdev *dev, unsigned int n)
 
 static const uint8_t lun_0[8] = { 1, SCSI_TPGT, 0x40, 0 };
 
-/* The header as it is negotiated; returns its bytes. */
-static uint32_t fill_header(const struct vq *vq, const struct scsi_cmd *cmd, unsigned char *to)
+uint32_t scsi_put_header(const struct vdev *dev, const struct scsi_cmd *cmd, unsigned char *to)
 {
 	struct virtio_scsi_cmd_req_pi pi = {
 		.tag = htole64(cmd->tag), .task_attr = cmd->task_attr,
@@ -328,7 +327,7 @@ static uint32_t fill_header(const struct vq *vq, const struct scsi_cmd *cmd, uns
 	memcpy(pi.cdb, cmd->cdb, sizeof(pi.cdb));
 	memcpy(plain.lun, pi.lun, sizeof(pi.lun));
 	memcpy(plain.cdb, pi.cdb, sizeof(pi.cdb));
-	if (vq->dev->features & BIT(VIRTIO_SCSI_F_T10_PI)) {
+	if (dev->features & BIT(VIRTIO_SCSI_F_T10_PI)) {
 		memcpy(to, &pi, sizeof(pi));
 		return sizeof(pi);
 	}
@@ -343,7 +342,7 @@ struct scsi_result scsi_cmd_add(struct vq *vq, const struct scsi_cmd *cmd)
 	struct blk_layout usual = { "usual", .direct = VQ_DIRECT };
 	struct scsi_result res = { 0 };
 
-	header = fill_header(vq, cmd, out) - cmd->header_cut;
+	header = scsi_put_header(vq->dev, cmd, out) - cmd->header_cut;
 	if (cmd->out_len)
 		memcpy(out + header, cmd->out, cmd->out_len);
 	memset(in, SCSI_NO_RESPONSE, resp);

@@ -99,6 +99,9 @@ struct scsi_result {
 	const uint8_t *data;
 };
 
+/* The header of a command as it is negotiated; returns its bytes. */
+uint32_t scsi_put_header(const struct vdev *dev, const struct scsi_cmd *cmd, unsigned char *to);
+
 struct scsi_result scsi_cmd_add(struct vq *vq, const struct scsi_cmd *cmd);
 void scsi_cmd_finish(struct scsi_result *res, struct used u);
 /* All of those, in whatever order they come. */

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The dirty log of all three sorts of queue: what the device wrote is in it when the used
- * entry comes. How it is switched and moved under load blk/log has.
+ * entry comes.
  */
 #include <endian.h>
 #include <string.h>
 
-#include "dirty.h"
-#include "load.h"
+#include "integrity.h"
+#include "logged.h"
 #include "scsi.h"
 #include "tap.h"
 
@@ -135,4 +135,79 @@ TEST(events_are_logged)
 		must_be_logged(&d, &req);
 		dirty_stop(&d);
 	}
+}
+
+static void add_response(struct logged_slot *s)
+{
+	s->segs[s->n++] = (struct seg){ s->device, sizeof(struct virtio_scsi_cmd_resp), true };
+}
+
+/* A read or a write; with protection information, where it is to be, before the data. */
+static struct scsi_cmd make_io(struct logged *l, struct logged_slot *s, bool write, bool fails)
+{
+	bool protected = !write && l->dev->features & BIT(VIRTIO_SCSI_F_T10_PI);
+	struct logged_slot data = { 0 };
+	uint32_t blocks, lba;
+
+	blocks = logged_add_data(l, &data, !write) / SECTOR;
+	lba = fails ? l->sectors : logged_draw(l, l->sectors - blocks);
+	if (!write)
+		add_response(s);
+	if (protected)
+		logged_add_piece(l, s, blocks * PI_TUPLE, true);
+	memcpy(s->segs + s->n, data.segs, data.n * sizeof(*data.segs));
+	s->n += data.n;
+	if (write)
+		add_response(s);
+	if (write)
+		return scsi_cmd_write(lba, blocks, NULL);
+	return protected ? scsi_cmd_read_pi(lba, blocks) : scsi_cmd_read(lba, blocks);
+}
+
+/* One of all sorts: most read, some fail. */
+static void make(struct logged *l, struct logged_slot *s)
+{
+	unsigned int sort = logged_draw(l, 20);
+	struct scsi_cmd cmd = { 0 };
+
+	s->n = 1;
+	if (sort < 2) {
+		add_response(s);
+	} else if (sort < 4) {
+		cmd.cdb[0] = 0x12;
+		cmd.cdb[4] = 96;
+		add_response(s);
+		logged_add_piece(l, s, 96, true);
+	} else {
+		cmd = make_io(l, s, sort < 8, sort == 19);
+	}
+	s->segs[0] = (struct seg){
+		.addr = s->driver,
+		.len = scsi_put_header(l->dev, &cmd, guest_ptr(&l->dev->mem, s->driver, GUEST_PAGE)),
+	};
+}
+
+static void run(const struct way *v, const char *path, uint64_t features)
+{
+	const char *target = scsi_target_with(&(struct scsi_lun){ .path = path });
+	struct vdev *dev = scsi_start(target, v->queues, 1024, SCSI_FEATURES | features |
+				      (v->indirect ? BIT(VIRTIO_RING_F_EVENT_IDX) : 0));
+
+	scsi_limit_failures(0);
+	logged_run(logged_new(dev, SCSI_FIRST_QUEUE, v, make, device_sectors(path)));
+}
+
+/* Logging goes on and off, and to other maps, while commands come and go. */
+TEST_V_LIMIT(every_written_page_is_logged, ways, 100)
+{
+	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
+
+	run(v, dm_half_delayed_new(lower, (64 << 20) / SECTOR, 20), 0);
+}
+
+TEST_V_LIMIT(every_page_written_with_protection_is_logged, ways, 100)
+{
+	static const struct pi_disk nvme = { .format = "T10-DIF-TYPE1-CRC" };
+
+	run(v, pi_disk_new(&nvme), BIT(VIRTIO_SCSI_F_T10_PI));
 }
