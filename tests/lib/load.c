@@ -30,10 +30,30 @@ struct blk load_start(const char *path, unsigned int queues)
 	return blk_start(&(struct blk_setup){ .path = path, .queues = queues });
 }
 
-struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
-			unsigned int region, unsigned int offset)
+static void put_blk(const struct load *l, const struct load_slot *s, void *header)
 {
-	struct load l = { .vq = vq, .n = n, .bytes = bytes, .region = region,
+	struct virtio_blk_outhdr h = {
+		.type = htole32(s->write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN),
+		.sector = htole64(s->sector),
+	};
+
+	(void)l;
+	memcpy(header, &h, sizeof(h));
+}
+
+static uint8_t status_of_blk(const void *answer)
+{
+	return *(const uint8_t *)answer;
+}
+
+const struct load_kind blk_load = {
+	.header = BLK_HEADER, .answer = 1, .put = put_blk, .status = status_of_blk,
+};
+
+struct load load_new_of(const struct load_kind *kind, struct vq *vq, unsigned int n,
+			uint32_t bytes, unsigned int region, unsigned int offset)
+{
+	struct load l = { .kind = kind, .vq = vq, .n = n, .bytes = bytes, .region = region,
 			  .indirect = bytes > LOAD_SEGMENT };
 
 	l.slots = calloc(n, sizeof(*l.slots));
@@ -41,10 +61,16 @@ struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
 		struct load_slot *s = &l.slots[i];
 
 		s->gpa = guest_alloc_in(&vq->dev->mem, region, bytes, GUEST_PAGE, offset);
-		s->meta = guest_alloc(&vq->dev->mem, BLK_HEADER + 1, 16);
+		s->meta = guest_alloc(&vq->dev->mem, kind->header + kind->answer, 16);
 		s->sector = ((uint64_t)vq->index * n + i) * (bytes / SECTOR);
 	}
 	return l;
+}
+
+struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
+			unsigned int region, unsigned int offset)
+{
+	return load_new_of(&blk_load, vq, n, bytes, region, offset);
 }
 
 struct load load_new(struct vq *vq, unsigned int n)
@@ -59,37 +85,47 @@ void *load_data(const struct load *l, const struct load_slot *s)
 
 uint8_t *load_status(const struct load *l, const struct load_slot *s)
 {
-	return guest_ptr(&l->vq->dev->mem, s->meta + BLK_HEADER, 1);
+	return guest_ptr(&l->vq->dev->mem, s->meta + l->kind->header, l->kind->answer);
+}
+
+/* Into descriptors of no more than a segment each. */
+static unsigned int put_data(const struct load *l, const struct load_slot *s, struct seg *segs)
+{
+	unsigned int n = 0;
+	uint32_t at, part;
+
+	for (at = 0; at < l->bytes; at += part) {
+		part = l->bytes - at < LOAD_SEGMENT ? l->bytes - at : LOAD_SEGMENT;
+		segs[n++] = (struct seg){ s->gpa + at, part, !s->write };
+	}
+	return n;
 }
 
 void load_put(struct load *l, unsigned int i, bool write, uint64_t seed)
 {
+	const struct load_kind *kind = l->kind;
 	struct load_slot *s = &l->slots[i];
-	struct virtio_blk_outhdr h = {
-		.type = htole32(write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN),
-		.sector = htole64(s->sector),
-	};
+	struct seg answer = { s->meta + kind->header, kind->answer, true };
 	static struct seg segs[LOAD_SEGMENTS];
 	unsigned int n = 0;
-	uint32_t at, part;
 
 	check(!s->busy, "the test uses a place twice");
-	memcpy(guest_ptr(&l->vq->dev->mem, s->meta, BLK_HEADER), &h, BLK_HEADER);
-	*load_status(l, s) = BLK_NO_STATUS;
-	segs[n++] = (struct seg){ s->meta, BLK_HEADER, false };
-	for (at = 0; at < l->bytes; at += part) {
-		part = l->bytes - at < LOAD_SEGMENT ? l->bytes - at : LOAD_SEGMENT;
-		segs[n++] = (struct seg){ s->gpa + at, part, !write };
-	}
-	segs[n++] = (struct seg){ s->meta + BLK_HEADER, 1, true };
+	s->write = write;
+	s->busy = true;
+	kind->put(l, s, guest_ptr(&l->vq->dev->mem, s->meta, kind->header));
+	memset(load_status(l, s), BLK_NO_STATUS, kind->answer);
+	segs[n++] = (struct seg){ s->meta, kind->header, false };
+	if (kind->answer_first && !write)
+		segs[n++] = answer;
+	n += put_data(l, s, segs + n);
+	if (!kind->answer_first || write)
+		segs[n++] = answer;
 	if (write) {
 		fill(load_data(l, s), l->bytes, seed);
 		s->on_disk = seed;
 	} else {
 		memset(load_data(l, s), BLK_UNTOUCHED, l->bytes);
 	}
-	s->write = write;
-	s->busy = true;
 	l->of_head[vq_add(l->vq, segs, n, l->indirect ? 0 : VQ_DIRECT)] = i;
 	l->sent++;
 }
@@ -119,7 +155,7 @@ void load_check_data(const struct load *l, const struct load_slot *s)
 void load_take(struct load *l, struct used u, int status)
 {
 	struct load_slot *s = &l->slots[l->of_head[u.head]];
-	uint8_t got = *load_status(l, s);
+	uint8_t got = l->kind->status(load_status(l, s));
 
 	check(s->busy, "queue %u: a request came back twice", l->vq->index);
 	s->busy = false;
@@ -227,6 +263,64 @@ void load_prefill(struct load *l, const char *path, uint64_t seed)
 		device_write(path, l->slots[i].sector * SECTOR, data, l->bytes);
 	}
 	free(data);
+}
+
+const struct load_way load_ways[6] = {
+	{ "one_queue_direct_large", 1, false, 160 << 10, 0 },
+	{ "one_queue_direct_bounced", 1, false, 16 << 10, 1 },
+	{ "one_queue_indirect_small", 1, true, 4096, 0 },
+	{ "four_queues_direct_small", 4, false, 4096, 0 },
+	{ "four_queues_indirect_large", 4, true, 160 << 10, 0 },
+	{ "four_queues_indirect_bounced", 4, true, 16 << 10, 1 },
+};
+
+static void random_round(struct load *l, unsigned int n, uint64_t *random)
+{
+	for (unsigned int q = 0; q < n; q++) {
+		for (unsigned int i = 0; i < l[q].n; i++)
+			if (!l[q].slots[i].busy && prng(random) % 2)
+				load_put(&l[q], i, prng(random) % 2, prng(random));
+		load_send(&l[q]);
+	}
+	/* Half of the stops come before all has been taken. */
+	if (prng(random) % 2)
+		usleep(prng(random) % 8000);
+}
+
+/* What was taken and answered, and nothing else; returns how many are left in the rings. */
+static unsigned int look_at_stopped(struct load *l, unsigned int n)
+{
+	const struct guest *g = &l->vq->dev->mem;
+	struct snapshot s = snapshot_take(g->region[0].hva, g->region[0].used);
+	unsigned int left = 0;
+
+	for (unsigned int q = 0; q < n; q++) {
+		load_collect(&l[q], VIRTIO_BLK_S_OK);
+		check_eq((uint16_t)vq_get_base(l[q].vq), (uint16_t)l[q].done);
+		left += l[q].sent - l[q].done;
+	}
+	snapshot_check(&s, 0, "the guest's memory after the stop");
+	return left;
+}
+
+void loads_stop_at_random(struct load *l, const struct load_way *way, const char *path)
+{
+	const char *text = getenv("STOPS");
+	unsigned long left = 0, stops = 0, wanted = text && *text ? strtoul(text, NULL, 10) : 0;
+	struct vdev *dev = l->vq->dev;
+	uint64_t end = now_ms() + 6000, random = 42;
+
+	while (wanted ? stops < wanted : stops < 30 && now_ms() < end) {
+		random_round(l, way->queues, &random);
+		vdev_stop(dev);
+		left += look_at_stopped(l, way->queues);
+		check(!dev->ops->attach(dev), "attach: %m");
+		stops++;
+	}
+	loads_finish(l, way->queues);
+	for (unsigned int q = 0; q < way->queues; q++)
+		load_check_disk(&l[q], path);
+	diag("%lu stops, %lu requests found in the ring", stops, left);
 }
 
 struct snapshot snapshot_take(const void *at, size_t len)

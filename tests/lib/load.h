@@ -21,16 +21,31 @@
 #define SLOW_DISK_MS (350 + patience(350))
 
 struct load_slot {
-	uint64_t gpa;		/* of the data; header and status lie at meta */
-	uint64_t meta;
+	uint64_t gpa;		/* of the data */
+	uint64_t meta;		/* header and answer */
 	uint64_t sector;
 	uint64_t on_disk;	/* seed of what is there, or will be */
 	bool write;
 	bool busy;
 };
 
+struct load;
+
+/* What a request is, of a kind of device: a header, the data, and an answer. */
+struct load_kind {
+	uint32_t header, answer;
+	/* Before the data that is read, not behind it. */
+	bool answer_first;
+	void (*put)(const struct load *l, const struct load_slot *s, void *header);
+	/* As virtio-blk has it; BLK_NO_STATUS: none, all of it is as it was. */
+	uint8_t (*status)(const void *answer);
+};
+
+extern const struct load_kind blk_load;
+
 /* The requests of a queue. */
 struct load {
+	const struct load_kind *kind;
 	struct vq *vq;
 	struct load_slot *slots;
 	unsigned int n;
@@ -48,6 +63,8 @@ const char *slow_disk(unsigned int mb, unsigned int ms);
 /* A device over that disk, otherwise as blk_setup has it. */
 struct blk load_start(const char *path, unsigned int queues);
 /* Places for n requests of that many bytes, offset bytes past a page. */
+struct load load_new_of(const struct load_kind *kind, struct vq *vq, unsigned int n,
+			uint32_t bytes, unsigned int region, unsigned int offset);
 struct load load_new_at(struct vq *vq, unsigned int n, uint32_t bytes,
 			unsigned int region, unsigned int offset);
 struct load load_new(struct vq *vq, unsigned int n);
@@ -81,6 +98,23 @@ void loads_check_drained(const struct load *l, unsigned int n);
 void load_check_disk(const struct load *l, const char *path);
 /* Puts onto the disk what reads are to find. */
 void load_prefill(struct load *l, const char *path, uint64_t seed);
+
+/* Loads to stop a device under. */
+struct load_way {
+	const char *name;
+	unsigned int queues;
+	bool indirect;
+	unsigned int bytes, offset;
+};
+
+extern const struct load_way load_ways[6];
+
+/*
+ * Stops a device and starts it again at random points, STOPS times, from the environment,
+ * or 30 times in 6 seconds: what it has taken it has answered then, what it has not taken
+ * it serves later, and while it is stopped it writes nothing. With a queue for each load.
+ */
+void loads_stop_at_random(struct load *l, const struct load_way *way, const char *path);
 
 /* Memory as it is, and that it stays so for a time. */
 struct snapshot {

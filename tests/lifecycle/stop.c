@@ -206,42 +206,13 @@ TEST_LIMIT(stop_meets_the_last_completion, 90)
 	diag("%u stops", i);
 }
 
-static const struct {
-	const char *name;
-	unsigned int queues;
-	bool indirect;
-	unsigned int bytes, offset;
-} random_loads[] = {
-	{ "one_queue_direct_large", 1, false, 160 << 10, 0 },
-	{ "one_queue_direct_bounced", 1, false, 16 << 10, 1 },
-	{ "one_queue_indirect_small", 1, true, 4096, 0 },
-	{ "four_queues_direct_small", QUEUES, false, 4096, 0 },
-	{ "four_queues_indirect_large", QUEUES, true, 160 << 10, 0 },
-	{ "four_queues_indirect_bounced", QUEUES, true, 16 << 10, 1 },
-};
-
-static void random_round(struct load *l, unsigned int n, uint64_t *random)
-{
-	for (unsigned int q = 0; q < n; q++) {
-		for (unsigned int i = 0; i < l[q].n; i++)
-			if (!l[q].slots[i].busy && prng(random) % 2)
-				load_put(&l[q], i, prng(random) % 2, prng(random));
-		load_send(&l[q]);
-	}
-	/* Half of the stops come before all has been taken. */
-	if (prng(random) % 2)
-		usleep(prng(random) % 8000);
-}
-
 /* Row 26 of the bug list: submitted = completed + never taken, at any point. */
-TEST_V_LIMIT(random_stop_loses_nothing, random_loads, 90)
+TEST_V_LIMIT(random_stop_loses_nothing, load_ways, 90)
 {
 	const char *path = nullb_new(&(struct nullb){ .mb = 64, .delay_ms = 3 });
 	struct blk blk = blk_start(&(struct blk_setup){
 		.path = path, .queues = v->queues, .memory = 128 << 20,
 	});
-	uint64_t end = now_ms() + 6000, random = 42;
-	unsigned long left = 0, stops = 0;
 	struct load l[QUEUES];
 
 	for (unsigned int q = 0; q < v->queues; q++) {
@@ -249,18 +220,5 @@ TEST_V_LIMIT(random_stop_loses_nothing, random_loads, 90)
 		l[q].indirect = v->indirect;
 		load_prefill(&l[q], path, 100 * q);
 	}
-	for (; stops < 30 && now_ms() < end; stops++) {
-		random_round(l, v->queues, &random);
-		vdev_stop(blk.dev);
-		for (unsigned int q = 0; q < v->queues; q++) {
-			load_collect(&l[q], VIRTIO_BLK_S_OK);
-			check_eq((uint16_t)vq_get_base(l[q].vq), (uint16_t)l[q].done);
-			left += l[q].sent - l[q].done;
-		}
-		check(!blk.dev->ops->attach(blk.dev), "attach: %m");
-	}
-	loads_finish(l, v->queues);
-	for (unsigned int q = 0; q < v->queues; q++)
-		load_check_disk(&l[q], path);
-	diag("%lu stops, %lu requests found in the ring", stops, left);
+	loads_stop_at_random(l, v, path);
 }

@@ -305,6 +305,47 @@ TEST(commands_sent_while_stopped_are_served)
 	scsi_check_good(&req);
 }
 
+static void put_rw(const struct load *l, const struct load_slot *s, void *header)
+{
+	uint32_t blocks = l->bytes / SCSI_BLOCK;
+	struct scsi_cmd cmd = s->write ? scsi_cmd_write(s->sector, blocks, NULL) :
+					 scsi_cmd_read(s->sector, blocks);
+
+	scsi_put_header(l->vq->dev, &cmd, header);
+}
+
+static uint8_t status_of(const void *answer)
+{
+	const struct virtio_scsi_cmd_resp *resp = answer;
+
+	if (resp->response == BLK_NO_STATUS)
+		return BLK_NO_STATUS;
+	return resp->response || resp->status ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
+}
+
+static const struct load_kind scsi_load = {
+	.header = sizeof(struct virtio_scsi_cmd_req),
+	.answer = sizeof(struct virtio_scsi_cmd_resp),
+	.answer_first = true, .put = put_rw, .status = status_of,
+};
+
+/* Commands taken = answered + never taken, at any point. */
+TEST_V_LIMIT(random_clear_loses_nothing, load_ways, 90)
+{
+	const char *path = nullb_new(&(struct nullb){ .mb = 64, .delay_ms = 3 });
+	struct vdev *dev = scsi_start(scsi_target_with(&(struct scsi_lun){ .path = path }),
+				      v->queues, 128, SCSI_FEATURES);
+	struct load l[4];
+
+	vdev_start(dev);
+	for (unsigned int q = 0; q < v->queues; q++) {
+		l[q] = load_new_of(&scsi_load, scsi_queue(dev, q), 24, v->bytes, 0, v->offset);
+		l[q].indirect = v->indirect;
+		load_prefill(&l[q], path, 100 * q);
+	}
+	loads_stop_at_random(l, v, path);
+}
+
 TEST_LIMIT(set_and_clear_under_load, 60)
 {
 	struct vdev *dev = start_on(NULL);
