@@ -14,6 +14,8 @@ run_usage()
 	                size, then options: 1G,ns=2,lbs=4096,pi=1 (ns: namespaces,
 	                lbs: block size, pi: T10 PI type with 8 bytes of metadata)
 	  --share DIR   DIR at /share in L1, read-only
+	  --peer        a second L1 like it, without its disks, on a network of their own;
+	                there scripts/testbed peer runs what is to run in the other one
 	  --timeout S   give up after S seconds (default 1800), with --debug S * 4
 	Exits with COMMAND's status; 128 when L1 was lost.
 	EOF
@@ -23,7 +25,7 @@ run_usage()
 run_options()
 {
 	run_version=6.12 run_icount='' run_smp=2 run_mem=6G run_timeout=1800
-	run_disks=() run_share='' run_debug=''
+	run_disks=() run_share='' run_debug='' run_peer=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel)	run_version=${2?} ;;
@@ -34,6 +36,7 @@ run_options()
 		--timeout)	run_timeout=${2?} ;;
 		--icount)	run_icount=1; shift; continue ;;
 		--debug)	run_debug=1; shift; continue ;;
+		--peer)		run_peer=1; shift; continue ;;
 		--)		shift; run_command=("$@"); return ;;
 		*)		say "testbed: unknown option '$1'"; run_usage ;;
 		esac
@@ -92,48 +95,76 @@ run_accel()
 # QEMU is our own, the same on every host, whatever that has.
 run_l1()
 {
-	local dir index seen=/project/build/testbed status=0
+	local dir status=0
 
+	dir=$(mktemp -d "$build/testbed/run.XXXXXX")
+	mkdir -p "$build/out"
+	[ -z "$run_peer" ] || peer_start "$dir"
+	run_machine 1 "$dir" "$@" || status=$?
+	[ -z "$run_peer" ] || peer_stop "$dir"
+	run_keep
+	return "$status"
+}
+
+# run_machine NUMBER FOLDER COMMAND...: the machine, or one of two; its files lie there.
+run_machine()
+{
+	local number=$1 dir=$2 seen=/project/build/testbed
+
+	shift 2
 	vm_vmlinuz=/cache/${vmlinuz#"$cache"/}
 	vm_initrd=$seen/${kbuild##*/}/initrd
-	dir=$(mktemp -d "$build/testbed/run.XXXXXX")
-	vm_begin "$dir" "$seen/${dir##*/}"
+	vm_begin "$dir" "$seen/${dir#"$build/testbed/"}"
 	vm_args+=(-M q35 -smp "$run_smp" -m "$run_mem")
 	run_accel
+	run_shares
+	[ -z "$run_peer" ] || peer_network "$number" "${vm_seen%/peer}"
+	# Pages as they were left: what leaks of the kernel's memory is to show. Grace periods
+	# end at once: what they keep goes sooner, and targets come and go by dozens of them.
+	vm_cmdline+=" init_on_alloc=0 rcupdate.rcu_expedited=1"
+	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root testbed.timeout=$run_timeout"
+	[ -z "$run_debug" ] || run_slowly
+	run_add_disks
+	vm_command "$@"
+	vm_boot_kernel
+	in_root_command "/cache/${qemu##*/}/usr/local/bin/qemu-system-x86_64"
+	vm_run_booted "$run_timeout" "${in_root[@]}"
+}
+
+run_shares()
+{
 	vm_share layer "$seen/${kbuild##*/}/${layer##*/}"
 	vm_share root "/cache/${root##*/}"
 	vm_share project /project
 	vm_share out /project/build/out readonly=off
 	vm_share l2 "/cache/${l2##*/}"
-	[ -z "$run_share" ] || vm_share share /share
-	# Pages as they were left: what leaks of the kernel's memory is to show. Grace periods
-	# end at once: what they keep goes sooner, and targets come and go by dozens of them.
-	vm_cmdline+=" init_on_alloc=0 rcupdate.rcu_expedited=1"
-	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root testbed.timeout=$run_timeout"
-	[ -z "$run_share" ] || vm_cmdline+=" testbed.share=1"
-	if [ -n "$run_debug" ]; then
-		vm_boot_limit=$((vm_boot_limit * debug_slowness))
-		# A vCPU that the host lets wait is no lockup.
-		vm_cmdline+=" testbed.slowness=$debug_slowness watchdog_thresh=60 workqueue.watchdog_thresh=120"
-		# One CPU, guests on it, and a khugepaged that is nicer than all of these.
-		vm_cmdline+=" rcupdate.rcu_cpu_stall_timeout=300"
-	fi
+	[ -n "$run_share" ] || return 0
+	vm_share share /share
+	vm_cmdline+=" testbed.share=1"
+}
+
+run_slowly()
+{
+	vm_boot_limit=$((vm_boot_limit * debug_slowness))
+	# A vCPU that the host lets wait is no lockup.
+	vm_cmdline+=" testbed.slowness=$debug_slowness watchdog_thresh=60 workqueue.watchdog_thresh=120"
+	# One CPU, guests on it, and a khugepaged that is nicer than all of these.
+	vm_cmdline+=" rcupdate.rcu_cpu_stall_timeout=300"
+}
+
+run_add_disks()
+{
+	local index
+
 	for index in "${!run_disks[@]}"; do
 		run_disk "$index" "${run_disks[$index]}"
 	done
-	vm_command "$@"
-	mkdir -p "$build/out"
-	vm_boot_kernel
-	in_root_command "/cache/${qemu##*/}/usr/local/bin/qemu-system-x86_64"
-	vm_run_booted "$run_timeout" "${in_root[@]}" || status=$?
-	run_keep
-	return "$status"
 }
 
 # Disks go at once; the logs of the last runs stay, for whoever looks into one.
 run_keep()
 {
-	rm -f "$vm"/disk*
+	rm -f "$dir"/disk*
 	find "$build/testbed" -maxdepth 1 -name 'run.*' -printf '%T@ %p\n' | sort -rn |
 		tail -n +21 | cut -d' ' -f2- | xargs -r rm -rf --one-file-system
 }
