@@ -13,7 +13,7 @@ l2_prepare()
 	modprobe -a nvme vhost_blk
 	l2_until 20 test -b $l2_disk || fail "no $l2_disk: boot L1 with --disk"
 	l2_dir=$(mktemp -d)
-	l2_pid='' l2_qmp=''
+	l2_pid='' l2_qmp='' l2_on=()
 	trap l2_cleanup EXIT
 }
 
@@ -131,14 +131,15 @@ l2_run()
 	l2_finish
 }
 
-# qmp COMMAND [ARGUMENTS]: JSON of the arguments; prints the return value.
+# qmp COMMAND [ARGUMENTS]: JSON of the arguments; prints the return value. What comes
+# before a command in l2_on runs it where QEMU is.
 qmp()
 {
 	local answer
 
 	answer=$(printf '%s\n' '{"execute":"qmp_capabilities"}' \
 		"{\"execute\":\"$1\",\"arguments\":${2-"{}"}}" |
-		socat -t 20 - "UNIX-CONNECT:${l2_qmp:-$l2_dir/qmp}" | grep -E '"(return|error)"' |
+		"${l2_on[@]}" socat -t 20 - "UNIX-CONNECT:${l2_qmp:-$l2_dir/qmp}" | grep -E '"(return|error)"' |
 		sed -n 2p) || {
 		# The output may be what a caller is waiting for.
 		l2_tell >&2

@@ -18,11 +18,16 @@ lun_module()
 	[ -d /sys/module/vhost_storage/holders/vhost_scsi ] || fail "tcm_vhost is not ours"
 }
 
-# A target with the disk of l2_prepare, or another one in $l2_disk, as LUN 0.
+# A target for the test with the disk of l2_prepare, or another one in $l2_disk, as LUN 0.
 lun_prepare()
 {
-	lun_module
 	trap 'l2_cleanup; lun_remove' EXIT
+	lun_make
+}
+
+lun_make()
+{
+	lun_module
 	mkdir -p "$lun_store"
 	echo "udev_path=$l2_disk" >"$lun_store/control"
 	echo 1 >"$lun_store/enable"

@@ -3,7 +3,8 @@
 #
 # The first QEMU is the testbed's, and each further one has its options: what is it that
 # takes over is only which files are its own. All write to the same $l2_dir/out, in which
-# the guest says one thing after the other, wherever it is.
+# the guest says one thing after the other, wherever it is. It may be on another host: what
+# comes before a command in next_on runs it there, see hosts.sh.
 
 # shellcheck source=tests/lib/l2.sh
 
@@ -31,7 +32,7 @@ move_start()
 		options+=("$1")
 		shift
 	done
-	move_number=0 move_downtimes=() move_change=''
+	move_number=0 move_downtimes=() move_change='' next_on=() next_at="unix:$l2_dir/incoming"
 	# What is sent is sent by the CPU that the guest has as well: without these the guest
 	# can be faster than that for ever, and with QEMU's own figures it is for minutes.
 	GUEST_MOVABLE=1 l2_start -pidfile "$l2_dir/pid" -m 512M \
@@ -59,15 +60,25 @@ move_prepare()
 	done
 }
 
-# The one that is to take over: it waits at $l2_dir/incoming.
+# The one that is to take over: it waits at $next_at.
 move_await()
 {
 	move_prepare
 	rm -f "$l2_dir/incoming"
-	"${next_options[@]}" -incoming "unix:$l2_dir/incoming" >>"$l2_dir/out" 2>"$l2_dir/next.log" \
-		</dev/null &
+	"${next_on[@]}" "${next_options[@]}" -incoming "$next_at" >>"$l2_dir/out" \
+		2>"$l2_dir/next.log" </dev/null &
 	next_pid=$!
-	l2_until 60 test -S "$l2_dir/incoming" -o ! -d "/proc/$next_pid"
+	l2_until 60 next_is_there
+}
+
+# It listens, or it has ended.
+next_is_there()
+{
+	[ -d "/proc/$next_pid" ] || return 0
+	case $next_at in
+	unix:*)	[ -S "${next_at#unix:}" ] ;;
+	tcp:*)	"${next_on[@]}" ss -Hltn "sport = ${next_at##*:}" | grep -q . ;;
+	esac
 }
 
 # It has ended, as one does that cannot take over.
@@ -89,7 +100,7 @@ move_look()
 
 move_begin()
 {
-	qmp migrate "{\"uri\":\"unix:$l2_dir/incoming\"}" >/dev/null
+	qmp migrate "{\"uri\":\"$next_at\"}" >/dev/null
 }
 
 # move_reaches STATUS...: until the migration has one of these; its status is in $reached.
@@ -116,6 +127,7 @@ move_tell()
 {
 	qmp query-migrate | sed 's/^/# source: /'
 	sed 's/^/# destination: /' "$l2_dir/next.log"
+	tail -n 3 "$l2_dir/out" | sed 's/^/# its output: /'
 }
 
 # The guest is with the other QEMU now.
@@ -129,12 +141,13 @@ move_hand_over()
 		"# moved at \($at) s, in \(."total-time") ms, downtime \(.downtime) ms, " +
 		"\(.ram.transferred / 1048576 | floor) MiB sent, " +
 		"\(.ram."dirty-sync-count") rounds, up to \($rate) pages dirtied a second"' <<<"$answer"
-	kill "$move_pid"
+	# It may be gone before it answers.
+	(qmp quit) >/dev/null 2>&1 || :
 	# The first one is the testbed's, which says that its guest was lost.
 	wait "$l2_pid" 2>/dev/null || :
 	move_number=$((move_number + 1))
 	l2_pid=$next_pid move_pid=$next_pid
-	l2_qmp=$l2_dir/qmp.$move_number
+	l2_qmp=$l2_dir/qmp.$move_number l2_on=("${next_on[@]}")
 }
 
 # There is another QEMU, it takes over, and the guest runs there.
@@ -194,7 +207,7 @@ move_finish()
 	local port=$l2_dir/enough
 
 	[ "$move_number" = 0 ] || port+=.$move_number
-	echo enough | socat -t 1 - "UNIX-CONNECT:$port"
+	echo enough | "${l2_on[@]}" socat -t 1 - "UNIX-CONNECT:$port"
 	l2_until 300 test ! -d "/proc/$l2_pid" || { l2_tell; fail "the guest goes on"; }
 	wait "$l2_pid" 2>/dev/null || :
 	l2_pid=''
