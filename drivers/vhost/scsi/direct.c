@@ -33,6 +33,7 @@
  * @bdev: what that has open; the same
  * @blocks: its last block, when that was looked at
  * @block: bytes of one
+ * @shift: from the number of a block to that of its first sector
  * @addr_mask: bits that must be 0 in the address of memory that is to reach it
  * @protected: it has protection information, as the guest has it
  */
@@ -42,6 +43,7 @@ struct vhost_scsi_direct {
 	struct block_device *bdev;
 	u64 blocks;
 	unsigned int block;
+	unsigned int shift;
 	unsigned int addr_mask;
 	bool protected;
 };
@@ -112,6 +114,7 @@ void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
 	direct->dev = dev;
 	direct->bdev = bdev;
 	direct->block = dev->dev_attrib.block_size;
+	direct->shift = ilog2(direct->block) - SECTOR_SHIFT;
 	direct->blocks = dev->transport->get_blocks(dev);
 	direct->addr_mask = bdev_dma_alignment(bdev);
 	/* What makes or checks guards takes it that no block is in two pages. */
@@ -311,12 +314,12 @@ static bool vhost_scsi_direct_plan(struct vhost_scsi_req *req,
 				   const struct vhost_scsi_direct *direct,
 				   const struct vhost_scsi_range *range)
 {
-	u64 last = direct->dev->transport->get_blocks(direct->dev);
 	bool write = req->command.dir == VHOST_SCSI_OUT;
 	struct block_device *bdev = direct->bdev;
+	u64 blocks = bdev_nr_sectors(bdev) >> direct->shift;
 	struct bio *bio = &req->bio;
 
-	if (!range->blocks || range->lba > last || range->blocks - 1 > last - range->lba ||
+	if (!range->blocks || range->blocks > blocks || range->lba > blocks - range->blocks ||
 	    (u64)range->blocks * direct->block != req->command.bytes)
 		return false;
 	if (write && (bdev_read_only(bdev) || (!req->command.pi && bdev_stable_writes(bdev))))
@@ -329,7 +332,7 @@ static bool vhost_scsi_direct_plan(struct vhost_scsi_req *req,
 	if (write && bdev_fua(bdev) && !bdev_write_cache(bdev))
 		bio->bi_opf |= REQ_FUA;
 	bio_set_dev(bio, bdev);
-	bio->bi_iter.bi_sector = range->lba * (direct->block >> SECTOR_SHIFT);
+	bio->bi_iter.bi_sector = range->lba << direct->shift;
 	bio->bi_end_io = vhost_scsi_direct_end_io;
 	if (req->command.pi)
 		vhost_scsi_direct_protect(req, range->lba);
