@@ -27,11 +27,13 @@ peer_start()
 	peer_pid=$!
 }
 
-# It has nothing that is to be kept.
+# It has nothing that is to be kept; and may be about to start.
 peer_stop()
 {
-	pkill -KILL -f -- "${1##*/}/peer/console.log" || :
-	wait "$peer_pid" 2>/dev/null || :
+	while kill -0 "$peer_pid" 2>/dev/null; do
+		pkill -KILL -f -- "${1##*/}/peer/console.log" || :
+		sleep 0.2
+	done
 }
 
 # In the second one: each connection is a command, see peer-shell. Neither end of it is
