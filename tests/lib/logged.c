@@ -260,7 +260,7 @@ void logged_stop(struct logged *l)
 
 void logged_check(const struct logged *l)
 {
-	diag("%lu requests, %lu pages looked for, %lu changed, %lu of these missed, "
+	diag("%lu requests, %lu pages looked for, %lu found changed, %lu not in the log, "
 	     "%lu logged and %lu too many", l->requests, l->checked, l->changed, l->missed,
 	     l->logged, l->over);
 	check(l->logged && l->checked > l->logged, "the test shows nothing");

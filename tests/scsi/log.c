@@ -4,6 +4,7 @@
  * entry comes.
  */
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "integrity.h"
@@ -187,13 +188,19 @@ static void make(struct logged *l, struct logged_slot *s)
 	};
 }
 
+/* INTREE, from the environment: the kernel's own module, to see what that does. */
 static void run(const struct way *v, const char *path, uint64_t features)
 {
-	const char *target = scsi_target_with(&(struct scsi_lun){ .path = path });
-	struct vdev *dev = scsi_start(target, v->queues, 1024, SCSI_FEATURES | features |
-				      (v->indirect ? BIT(VIRTIO_RING_F_EVENT_IDX) : 0));
+	const char *target;
+	struct vdev *dev;
 
-	scsi_limit_failures(0);
+	if (getenv("INTREE"))
+		scsi_load_intree();
+	target = scsi_target_with(&(struct scsi_lun){ .path = path });
+	dev = scsi_start(target, v->queues, 1024, SCSI_FEATURES | features |
+			 (v->indirect ? BIT(VIRTIO_RING_F_EVENT_IDX) : 0));
+	if (!getenv("INTREE"))
+		scsi_limit_failures(0);
 	logged_run(logged_new(dev, SCSI_FIRST_QUEUE, v, make, device_sectors(path)));
 }
 
