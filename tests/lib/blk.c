@@ -151,7 +151,9 @@ unsigned long long vdev_stat(unsigned int vq, const char *name, unsigned int col
 
 	snprintf(start, sizeof(start), "\nvq %u\n", vq);
 	at = strstr(vdev_stats(), start);
-	check(at, "no vq %u in: %s", vq, vdev_stats());
+	/* The file leaves out a vq whose first kick was not seen yet. */
+	if (!at)
+		return 0;
 	snprintf(start, sizeof(start), "\n  %s ", name);
 	at = strstr(at, start);
 	check(at, "no '%s' in: %s", name, vdev_stats());
