@@ -3,8 +3,9 @@
 
 # shellcheck source=tests/lib/nullb.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/nullb.sh"
+# shellcheck source=tests/lib/target.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/target.sh"
 
-lio=/sys/kernel/config/target
 declare -A qsd_pids
 
 # The clients' memory, as a guest's, is in huge pages; or with `never` in small ones.
@@ -32,47 +33,34 @@ intree_load()
 # Ours in its place, and gone again.
 ours_load()
 {
-	! rmdir "$lio/vhost" 2>/dev/null || rmmod vhost_scsi
+	! rmdir "$target_lio/vhost" 2>/dev/null || rmmod vhost_scsi
 	modprobe vhost_scsi
 }
 
 ours_unload()
 {
-	rmdir "$lio/vhost"
+	rmdir "$target_lio/vhost"
 	rmmod vhost_scsi
 }
 
-lio_tpg()
+lio_wwpn()
 {
-	echo "$lio/vhost/naa.50014057636$(printf %05x "$1")/tpgt_1"
+	printf naa.50014057636%05x "$1"
 }
 
 # lio_new NUMBER DEVICE: a target of the vhost fabric with DEVICE behind its LUN 0; its
 # name into $wwpn.
 lio_new()
 {
-	local store tpg
-
-	wwpn=naa.50014057636$(printf %05x "$1")
-	modprobe -a target_core_mod target_core_iblock
+	wwpn=$(lio_wwpn "$1")
+	target_store "bench$1" "$2"
 	intree_load
-	store=$lio/core/iblock_0/bench$1 tpg=$(lio_tpg "$1")
-	mkdir -p "$store"
-	echo "udev_path=$2" >"$store/control"
-	echo 1 >"$store/enable"
-	mkdir -p "$tpg/lun/lun_0"
-	echo "naa.50014057637$(printf %05x "$1")" >"$tpg/nexus"
-	ln -s "$store" "$tpg/lun/lun_0/bench"
+	target_make "$wwpn" "naa.50014057637$(printf %05x "$1")" "bench$1"
 }
 
 lio_free()
 {
-	local tpg
-
-	tpg=$(lio_tpg "$1")
-	rm "$tpg/lun/lun_0/bench"
-	echo NULL >"$tpg/nexus"
-	rmdir "$tpg/lun/lun_0" "$tpg" "${tpg%/*}" "$lio/core/iblock_0/bench$1"
+	target_free "$(lio_wwpn "$1")" "bench$1"
 }
 
 # qsd_start AIO DEVICE...: a qemu-storage-daemon with a vhost-user-blk export of each, at

@@ -1,15 +1,17 @@
 # shellcheck shell=bash
 # A LUN of vhost_scsi for a guest's disk. Sourced after l2.sh.
 
-lun_lio=/sys/kernel/config/target
+# shellcheck source=tests/lib/target.sh
+. "$(dirname "${BASH_SOURCE[0]}")/target.sh"
+
 lun_wwpn=naa.50014057636c3201
-lun_tpg=$lun_lio/vhost/$lun_wwpn/tpgt_1
-lun_store=$lun_lio/core/iblock_9/l2
+lun_tpg=$target_lio/vhost/$lun_wwpn/tpgt_1
+lun_store=$target_lio/core/iblock_0/l2
 
 # INTREE=1 in the environment: the kernel's own, to see what that does.
 lun_module()
 {
-	modprobe -a vhost target_core_mod target_core_iblock
+	modprobe -a vhost target_core_mod
 	if [ -n "${INTREE-}" ]; then
 		insmod "/lib/modules/$(uname -r)"/kernel/drivers/vhost/vhost_scsi.ko*
 		return
@@ -28,15 +30,11 @@ lun_prepare()
 lun_make()
 {
 	lun_module
-	mkdir -p "$lun_store"
-	echo "udev_path=$l2_disk" >"$lun_store/control"
-	echo 1 >"$lun_store/enable"
+	target_store l2 "$l2_disk"
 	# As targetcli does; without one there are no VPD pages to speak of.
 	echo 50014057-636c-3203-0000-000000000000 >"$lun_store/wwn/vpd_unit_serial"
 	lun_attributes
-	mkdir -p "$lun_tpg/lun/lun_0"
-	echo naa.50014057636c3202 >"$lun_tpg/nexus"
-	ln -s "$lun_store" "$lun_tpg/lun/lun_0/l2"
+	target_make $lun_wwpn naa.50014057636c3202 l2
 }
 
 # What the backstore emulates, as far as its device can.
@@ -52,8 +50,6 @@ lun_attributes()
 lun_remove()
 {
 	[ -d "$lun_tpg" ] || return 0
-	rm -f "$lun_tpg/lun/lun_0/l2"
-	echo NULL >"$lun_tpg/nexus"
-	rmdir "$lun_tpg/lun/lun_0" "$lun_tpg" "${lun_tpg%/*}" $lun_lio/vhost "$lun_store" \
-		"${lun_store%/*}"
+	target_free $lun_wwpn l2
+	rmdir $target_lio/vhost "${lun_store%/*}"
 }
