@@ -98,7 +98,7 @@ struct vstor_cmd {
 /**
  * struct vstor_ops - what a module does at each stage; vq->mutex is held, and
  * the task has the owner's mm unless said otherwise
- * @begin: a batch begins
+ * @begin: a batch begins; may be NULL
  * @ready: may a command be taken? False makes intake wait for a completion.
  * @take: the chain @head is in vq->iov, @out readable then @in writable
  *	entries. Returns its payload's bytes (for the vq's weight), -EAGAIN to

@@ -103,7 +103,8 @@ static bool vstor_vq_intake(struct vstor_vq *svq)
 	svq->now = ktime_get_ns();
 	WRITE_ONCE(svq->stats.worker, task_pid_nr(current));
 	vhost_disable_notify(vq->dev, vq);
-	svq->ops->begin(svq);
+	if (svq->ops->begin)
+		svq->ops->begin(svq);
 	taken = vstor_vq_take_all(svq, &ended);
 	if (taken) {
 		vstor_stats_taken(svq, taken);

@@ -34,10 +34,6 @@ struct vhost_scsi_scan {
 	unsigned long awaited;
 };
 
-static void vhost_scsi_control_begin(struct vstor_vq *svq)
-{
-}
-
 static struct vhost_scsi_control *vhost_scsi_free_control(struct vhost_scsi *scsi)
 {
 	unsigned int i;
@@ -362,7 +358,6 @@ static s64 vhost_scsi_control_finish(struct vstor_cmd *cmd, bool discard)
 }
 
 const struct vstor_ops vhost_scsi_control_ops = {
-	.begin = vhost_scsi_control_begin,
 	.ready = vhost_scsi_control_ready,
 	.take = vhost_scsi_control_take,
 	.finish = vhost_scsi_control_finish,

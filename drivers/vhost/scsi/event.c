@@ -12,10 +12,6 @@ static struct vhost_virtqueue *vhost_scsi_event_vq(struct vhost_scsi *scsi)
 	return scsi->vqs[VHOST_SCSI_EVENT_VQ];
 }
 
-static void vhost_scsi_event_begin(struct vstor_vq *svq)
-{
-}
-
 /* With nothing to tell, the buffers stay in the ring. */
 static bool vhost_scsi_event_ready(struct vstor_vq *svq)
 {
@@ -87,7 +83,6 @@ static s64 vhost_scsi_event_finish(struct vstor_cmd *cmd, bool discard)
 }
 
 const struct vstor_ops vhost_scsi_event_ops = {
-	.begin = vhost_scsi_event_begin,
 	.ready = vhost_scsi_event_ready,
 	.take = vhost_scsi_event_take,
 	.finish = vhost_scsi_event_finish,

@@ -11,10 +11,6 @@ static size_t vhost_scsi_header_bytes(struct vhost_virtqueue *vq)
 	return sizeof(struct virtio_scsi_cmd_req);
 }
 
-static void vhost_scsi_begin(struct vstor_vq *svq)
-{
-}
-
 static bool vhost_scsi_ready(struct vstor_vq *svq)
 {
 	return to_vhost_scsi_vq(svq)->free;
@@ -303,7 +299,6 @@ static ssize_t vhost_scsi_take(struct vstor_vq *svq, u16 head, unsigned int out,
 }
 
 const struct vstor_ops vhost_scsi_request_ops = {
-	.begin = vhost_scsi_begin,
 	.ready = vhost_scsi_ready,
 	.take = vhost_scsi_take,
 	.finish = vhost_scsi_finish,
