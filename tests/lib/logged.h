@@ -43,8 +43,13 @@ struct logged {
 	void *shadow[GUEST_REGIONS];
 	/* Pages that the device had leave to write since then, and the driver's own. */
 	uint8_t *touched, *drivers;
-	/* Of pages: logged, and without leave; looked for; found changed; not in the log. */
-	unsigned long logged, over, requests, checked, changed, missed;
+	unsigned long requests;
+	/* Pages: logged, and of these without leave. */
+	unsigned long logged, over;
+	/* Looked for as a request had leave to write them, and of these not in the log. */
+	unsigned long checked, missed;
+	/* Found changed, and of these not in the log. */
+	unsigned long changed, unlogged;
 };
 
 /*
