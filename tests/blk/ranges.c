@@ -350,8 +350,7 @@ TEST(large_zeroes_take_turns)
 		req[i] = blk_add(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_WRITE_ZEROES,
 				.out = r, .out_len = sizeof(r) });
 	blk_send(blk.vq);
-	while (!vdev_stat(0, "in_flight", 1))
-		sleep_ms(10);
+	vdev_wait_in_flight(1);
 	/* The second counts while it is found to be too much. */
 	vq_settle(blk.vq);
 	check_eq(vdev_stat(0, "in_flight", 1), 1);

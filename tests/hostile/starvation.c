@@ -151,8 +151,7 @@ TEST(hung_flushes_leave_the_others_theirs)
 	for (unsigned int i = 0; i < ARRAY_SIZE(hung); i++)
 		hung[i] = blk_add(blk.vq, &flush);
 	blk_send(blk.vq);
-	while (vdev_stat(0, "in_flight", 1) < ARRAY_SIZE(hung))
-		sleep_ms(10);
+	vdev_wait_in_flight(ARRAY_SIZE(hung));
 	other = blk_start(&(struct blk_setup){ .path = file_new(1) });
 	before = now_ms();
 	blk_expect(other.vq, &flush, VIRTIO_BLK_S_OK);

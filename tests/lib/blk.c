@@ -151,9 +151,7 @@ unsigned long long vdev_stat(unsigned int vq, const char *name, unsigned int col
 
 	snprintf(start, sizeof(start), "\nvq %u\n", vq);
 	at = strstr(vdev_stats(), start);
-	/* The file leaves out a vq whose first kick was not seen yet. */
-	if (!at)
-		return 0;
+	check(at, "no vq %u in: %s", vq, vdev_stats());
 	snprintf(start, sizeof(start), "\n  %s ", name);
 	at = strstr(at, start);
 	check(at, "no '%s' in: %s", name, vdev_stats());
@@ -161,6 +159,12 @@ unsigned long long vdev_stat(unsigned int vq, const char *name, unsigned int col
 	while (--column)
 		strtoull(end, &end, 10);
 	return strtoull(end, NULL, 10);
+}
+
+void vdev_wait_in_flight(unsigned int n)
+{
+	while (!strstr(vdev_stats(), "\nvq 0\n") || vdev_stat(0, "in_flight", 1) < n)
+		sleep_ms(10);
 }
 
 void check_same(const void *got, const void *want, size_t len, const char *what)

@@ -156,11 +156,13 @@ void blk_read(struct vq *vq, uint64_t sector, void *data, uint32_t len);
 
 /*
  * What the device's file in debugfs says: all of it; a value of a vq by its name and
- * column, from 1 on, 0 before the vq's first kick. The only device of this process is
- * meant.
+ * column, from 1 on. The only device of this process is meant. A vq is not in it before
+ * its first kick was seen.
  */
 const char *vdev_stats(void);
 unsigned long long vdev_stat(unsigned int vq, const char *name, unsigned int column);
+/* Until so many requests of the first vq are in flight. */
+void vdev_wait_in_flight(unsigned int n);
 
 /* The first place where two buffers differ must not exist. */
 void check_same(const void *got, const void *want, size_t len, const char *what);
