@@ -19,42 +19,65 @@ peer_network()
 # peer_start FOLDER: the second one, in the background, which waits for commands.
 peer_start()
 {
-	mkdir "$1/peer"
+	peer_dir=$1/peer
+	mkdir "$peer_dir"
 	(
 		run_disks=()
-		run_machine 2 "$1/peer" /project/scripts/testbed serve
-	) >"$1/peer/out" 2>&1 &
+		run_machine 2 "$peer_dir" /project/scripts/testbed serve
+	) >"$peer_dir/out" 2>&1 &
 	peer_pid=$!
+	# Not without the first one, however that ends.
+	trap peer_kill EXIT
 }
 
 # It has nothing that is to be kept; and may be about to start.
-peer_stop()
+peer_kill()
 {
+	local run=${peer_dir%/peer}
+
 	while kill -0 "$peer_pid" 2>/dev/null; do
-		pkill -KILL -f -- "${1##*/}/peer/console.log" || :
+		pkill -KILL -f -- "${run##*/}/peer/console.log" || :
 		sleep 0.2
 	done
+}
+
+# It serves until then: if it does not, that is why the tests failed.
+peer_stop()
+{
+	if ! kill -0 "$peer_pid" 2>/dev/null; then
+		say "testbed: the other machine had ended:"
+		cat "$peer_dir/out" >&2
+	fi
+	peer_kill
+	trap - EXIT
 }
 
 # In the second one: each connection is a command, see peer-shell. Neither end of it is
 # the end of the other: a command may have no more to read, and yet something to say.
 testbed_serve()
 {
-	exec socat -t 86400 "TCP-LISTEN:$peer_port,reuseaddr,fork" "EXEC:$here/peer-shell"
+	[ -e /run/testbed-l1 ] || die "testbed serve runs inside the second L1 of testbed run --peer"
+	exec socat -t 86400 "TCP-LISTEN:$peer_port,bind=$peer_net.2,reuseaddr,fork" "EXEC:$here/peer-shell"
 }
 
-# In the first one.
+# In the first one. The other one may yet have to boot.
 testbed_peer()
 {
-	local line status=$status_lost
+	local line status=$status_lost retry=$((400 * ${TEST_SLOWNESS:-1}))
 
 	[ $# -gt 0 ] || testbed_usage
+	[ -e /run/testbed-l1 ] || die "testbed peer runs inside L1: scripts/testbed run --peer -- scripts/testbed peer ..."
 	while IFS= read -r line; do
 		case $line in
-		'peer: status '*)	status=${line##* } ;;
+		'peer: status '*)
+			status=${line##* }
+			break ;;
 		*)	printf '%s\n' "$line" ;;
 		esac
-	done < <({ printf '%q ' "$@"; echo; cat; } |
-		socat -t 86400 - "TCP:$peer_net.2:$peer_port,retry=60,interval=1")
+	done < <({ printf '%q ' "$@"; echo; exec cat; } |
+		socat -t 86400 - "TCP:$peer_net.2:$peer_port,retry=$retry,interval=1" || :)
+	# Who sends what the command did not read, and may have nothing to send.
+	pkill -KILL -P $! || :
+	[ "$status" != "$status_lost" ] || say "testbed: the other machine did not tell how that ended"
 	exit "$status"
 }

@@ -101,7 +101,7 @@ run_l1()
 	mkdir -p "$build/out"
 	[ -z "$run_peer" ] || peer_start "$dir"
 	run_machine 1 "$dir" "$@" || status=$?
-	[ -z "$run_peer" ] || peer_stop "$dir"
+	[ -z "$run_peer" ] || peer_stop
 	run_keep
 	return "$status"
 }
