@@ -49,6 +49,8 @@ hosts_prepare()
 {
 	there hostname >/dev/null || fail "there is no other host: boot L1 with --peer"
 	trap hosts_cleanup EXIT
+	there dmesg -C
+	hosts_pins_there=$(there_does hosts_pins)
 	nvmet_export "$l2_disk" $hosts_here
 	hosts_connect
 	there_does hosts_connect
@@ -63,20 +65,21 @@ hosts_lun()
 	there_does lun_make
 }
 
+# Each step by itself: what one of them cannot do must not keep the others.
 hosts_cleanup()
 {
+	pkill -KILL qemu-system || :
 	there pkill -KILL qemu-system || :
-	l2_cleanup
-	lun_remove
+	l2_cleanup || :
+	l2_until 10 lun_remove || :
 	there_does hosts_leave || :
-	hosts_disconnect
-	nvmet_unexport
+	hosts_disconnect || :
+	nvmet_unexport || :
 }
 
-# Each function by itself: what one of them cannot do must not keep the others.
 hosts_leave()
 {
-	lun_remove || :
+	l2_until 10 lun_remove || :
 	hosts_disconnect
 }
 
@@ -89,11 +92,22 @@ hosts_next()
 	esac
 }
 
+# How many pages are pinned.
+hosts_pins()
+{
+	echo 1 >/proc/sys/vm/stat_refresh
+	awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' \
+		/proc/vmstat
+}
+
 # What tests/run sees to on this host: no complaint of the kernel's, and nothing in use.
 hosts_there_is_well()
 {
+	local log
+
 	there_does lun_remove || fail "the other host's target is in use"
 	there modprobe -r vhost_blk vhost_scsi || fail "the other host's modules are in use"
-	! there dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace|blocked for more' ||
-		fail "the other host's kernel complains"
+	expect "pages pinned there" "$(there_does hosts_pins)" "$hosts_pins_there"
+	log=$(there dmesg) || fail "the other host's log cannot be read"
+	! grep -iE -A 20 "${TESTS_ALARMS?}" <<<"$log" || fail "the other host's kernel complains"
 }

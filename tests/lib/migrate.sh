@@ -157,7 +157,13 @@ move()
 	move_begin
 	move_reaches completed
 	move_hand_over
-	expect "run state" "$(qmp query-status | jq -r .return.status)" running
+	l2_until 60 move_arrived || { move_tell; fail "the guest does not run there"; }
+}
+
+# The source has sent all; the destination may yet have to load it.
+move_arrived()
+{
+	[ "$(qmp query-status | jq -r .return.status)" = running ]
 }
 
 # One that does not come to its end. The guest has to go on where it is.
