@@ -2,7 +2,7 @@
 /*
  * Row 15: no notification is lost, either way, at any place of the index: each
  * wait is for the one interrupt that is due, and a kick is sent only when asked
- * for. The row says 10^7, which takes ten minutes here: NOTIFY_REQUESTS, from the
+ * for. The row says 10^7, which takes a minute a way: NOTIFY_REQUESTS, from the
  * environment, makes it as many.
  */
 #include <stdlib.h>
