@@ -26,7 +26,9 @@ help: ## show this
 	@echo '  T=GROUP[/TEST]  with check: one group or one test'
 	@echo '  KERNEL=V    with check: the kernel of the testbed (default: 6.12)'
 	@echo '  DEBUG=1     with check and fuzz: the debug kernel (KASAN, lockdep, fault injection)'
+	@echo '  FULL=1      with check: what a default run leaves out, too'
 	@echo '  FIRST=1     with check: of tests that differ by a value only the first one'
+	@echo '  STOP=1      with check: end at the first failure'
 	@echo '  TIME=S SEED=N   with fuzz: for how long (default: $(TIME)), and which requests'
 	@echo '  QUICK=1     with bench: a few figures, in minutes'
 	@echo '  V=1         show the commands'
@@ -53,8 +55,9 @@ install: modules_install ## that, and what lets libvirt use vhost_blk: a udev ru
 demo: ## set everything up, then show a guest using vhost_blk
 	$(Q)scripts/demo
 
-check: ## set everything up, then run all tests
-	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(if $(FIRST),--first) $(T)
+check: ## set everything up, then run the default tests: 18 minutes; FULL=1: all there are
+	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(if $(FIRST),--first) \
+		$(if $(FULL),--full) $(if $(STOP),--stop-at-first-failure) $(T)
 
 fuzz: ## give a device in the testbed random requests for TIME seconds
 	$(Q)scripts/testbed run --kernel $(KERNEL) $(if $(DEBUG),--debug) --timeout $$(($(TIME) + 300)) -- \

@@ -35,14 +35,3 @@ host_install()
 		apt-get install -y --no-install-recommends "$@"
 	}
 }
-
-# The root is made and entered with chroot and mount, which are root's to do.
-host_be_root()
-{
-	[ "$(id -u)" -ne 0 ] || return 0
-	command -v sudo >/dev/null ||
-		die "this needs root (for mmdebstrap, chroot and mount): run it as root, or install sudo"
-	say "testbed: going on as root, through sudo"
-	exec sudo VHOST_STORAGE_CACHE="$cache" TESTBED_ACCEL="${TESTBED_ACCEL-}" \
-		"$0" "$@"
-}

@@ -46,7 +46,7 @@ static struct logged *logged_blk(const struct way *v, const char *path)
 }
 
 /* Logging goes on and off, and to other maps, while requests come and go. */
-TEST_V_LIMIT(every_written_page_is_logged, ways, 100)
+TEST_WAYS_LIMIT(every_written_page_is_logged, ways, 100)
 {
 	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
 
@@ -54,7 +54,7 @@ TEST_V_LIMIT(every_written_page_is_logged, ways, 100)
 }
 
 /* What is in flight when logging begins is logged when it comes. */
-TEST_V(in_flight_when_it_begins, ways)
+TEST_WAYS(in_flight_when_it_begins, ways)
 {
 	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
 	const char *path = dm_linear_new(lower, (64 << 20) / SECTOR);

@@ -117,7 +117,7 @@ static const struct {
 	{ "only_writable_piece_is_empty", only_writable_piece_is_empty, true, true },
 };
 
-TEST_V(bad_chain_stops_the_vq, ways)
+TEST_WAYS(bad_chain_stops_the_vq, ways)
 {
 	struct scene s = scene_start(v);
 
@@ -127,7 +127,7 @@ TEST_V(bad_chain_stops_the_vq, ways)
 }
 
 /* The same behind good requests that are still in flight: those are answered. */
-TEST_V(bad_chain_behind_slow_requests, ways)
+TEST_WAYS(bad_chain_behind_slow_requests, ways)
 {
 	struct scene s = scene_prepare(v, &(struct blk_setup){ .path = slow_disk(16, 200) });
 	struct load l;
@@ -151,7 +151,7 @@ TEST_V(bad_chain_behind_slow_requests, ways)
 /* Row 2, on a ring that has been used; idle, and with the jump over requests. */
 static const int jumps[] = { SCENE_RING + 1, -1, 32767, -32768 };
 
-TEST_V(avail_index_jump_stops_the_vq, ways)
+TEST_WAYS(avail_index_jump_stops_the_vq, ways)
 {
 	struct scene s = scene_start(v);
 	struct chain c;
@@ -169,7 +169,7 @@ TEST_V(avail_index_jump_stops_the_vq, ways)
 }
 
 /* A broken vq is idle: the process, whose threads the workers are, does nothing. */
-TEST_V(broken_vq_takes_no_time, ways)
+TEST_WAYS(broken_vq_takes_no_time, ways)
 {
 	struct scene s = scene_start(v);
 	struct timespec before, after;
@@ -190,7 +190,7 @@ TEST_V(broken_vq_takes_no_time, ways)
 }
 
 /* Row 3: a descriptor of no bytes where it does no harm. */
-TEST_V(zero_length_descriptor_ok, ways)
+TEST_WAYS(zero_length_descriptor_ok, ways)
 {
 	struct scene s = scene_start(v);
 	unsigned char want[LEN];
@@ -217,7 +217,7 @@ TEST_V(zero_length_descriptor_ok, ways)
 }
 
 /* With an empty status descriptor, the byte before it is the status: 4095 are left. */
-TEST_V(zero_length_status_takes_a_byte_of_the_data, ways)
+TEST_WAYS(zero_length_status_takes_a_byte_of_the_data, ways)
 {
 	struct scene s = scene_start(v);
 	struct chain c = chain_put(&s, VIRTIO_BLK_T_IN, 0, LEN);
@@ -235,7 +235,7 @@ TEST_V(zero_length_status_takes_a_byte_of_the_data, ways)
 }
 
 /* Row 6: the answer is an error, and neither side's data change. */
-TEST_V(data_of_the_wrong_direction_rejected, ways)
+TEST_WAYS(data_of_the_wrong_direction_rejected, ways)
 {
 	struct scene s = scene_start(v);
 	unsigned char before[LEN], after[LEN];
@@ -257,7 +257,7 @@ TEST_V(data_of_the_wrong_direction_rejected, ways)
 }
 
 /* A header in pieces; one that is a byte short. */
-TEST_V(header_in_pieces, ways)
+TEST_WAYS(header_in_pieces, ways)
 {
 	static const unsigned int cuts[] = { 1, 4, 8, 15 };
 	struct scene s = scene_start(v);

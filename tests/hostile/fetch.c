@@ -230,7 +230,7 @@ static void run_race(struct scene *s, const struct race *r)
 	all_stops += stops;
 }
 
-TEST_V_LIMIT(rewritten_while_it_is_read, ways, 90)
+TEST_WAYS_LIMIT(rewritten_while_it_is_read, ways, 90)
 {
 	struct scene s = scene_start(v);
 

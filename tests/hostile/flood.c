@@ -62,7 +62,7 @@ TEST_V_LIMIT(bad_requests_are_not_logged, floods, 60)
 }
 
 /* Rings that break, and are mended, and break. */
-TEST_V_LIMIT(broken_rings_are_not_logged, ways, 60)
+TEST_WAYS_LIMIT(broken_rings_are_not_logged, ways, 60)
 {
 	struct scene s = scene_start(v);
 	int log = kernel_log_open();

@@ -106,7 +106,7 @@ static const struct {
 	{ "more_entries_than_any_request", more_entries_than_any_request },
 };
 
-TEST_V(bad_table_stops_the_vq, tables)
+TEST_WAYS(bad_table_stops_the_vq, tables)
 {
 	struct scene s = scene_start(v);
 
@@ -119,7 +119,7 @@ TEST_V(bad_table_stops_the_vq, tables)
  * negotiated. The kernel's vhost takes both for what they say; that must be as
  * safe as what is allowed: the whole chain is one request.
  */
-TEST_V(table_with_next_is_one_chain, tables)
+TEST_WAYS(table_with_next_is_one_chain, tables)
 {
 	struct scene s = scene_start(v);
 	unsigned char want[LEN];
@@ -139,7 +139,7 @@ TEST_V(table_with_next_is_one_chain, tables)
 	scene_must_serve(&s, "a table with NEXT");
 }
 
-TEST_V(table_with_next_to_itself_stops_the_vq, tables)
+TEST_WAYS(table_with_next_to_itself_stops_the_vq, tables)
 {
 	struct scene s = scene_start(v);
 	struct chain c = chain_put(&s, VIRTIO_BLK_T_IN, 0, LEN);
@@ -151,7 +151,7 @@ TEST_V(table_with_next_to_itself_stops_the_vq, tables)
 	chain_check_untouched(&c, "a table that follows itself");
 }
 
-TEST_V(table_not_negotiated_is_a_table, tables)
+TEST_WAYS(table_not_negotiated_is_a_table, tables)
 {
 	struct scene s = scene_prepare(v, &(struct blk_setup){
 		.features = BLK_FEATURES & ~BIT(VIRTIO_RING_F_INDIRECT_DESC) });
@@ -171,7 +171,7 @@ TEST_V(table_not_negotiated_is_a_table, tables)
 }
 
 /* A table that ends one region and goes on in the next, between any two bytes. */
-TEST_V(table_across_regions_ok, tables)
+TEST_WAYS(table_across_regions_ok, tables)
 {
 	struct scene s = scene_prepare(v, &(struct blk_setup){});
 	unsigned char want[LEN], *from, *to;

@@ -54,7 +54,7 @@ static const struct {
 	{ "unreadable", VIRTIO_BLK_T_IN, 64, LEN, VIRTIO_BLK_S_IOERR },
 };
 
-TEST_V(failed_request_leaves_the_buffer, ways)
+TEST_WAYS(failed_request_leaves_the_buffer, ways)
 {
 	struct scene s = start(v);
 
@@ -91,7 +91,7 @@ static void half_readable(struct scene *s, unsigned int offset)
 	chain_check_untouched(&c, "half of it");
 }
 
-TEST_V(half_readable_leaves_the_rest, ways)
+TEST_WAYS(half_readable_leaves_the_rest, ways)
 {
 	struct scene s = start(v);
 
@@ -100,7 +100,7 @@ TEST_V(half_readable_leaves_the_rest, ways)
 	half_readable(&s, 2);
 }
 
-TEST_V(get_id_leaves_the_rest, ways)
+TEST_WAYS(get_id_leaves_the_rest, ways)
 {
 	static const unsigned int rooms[] = { 1, 19, 21, 512, LEN };
 	struct scene s = start(v);
@@ -155,7 +155,7 @@ static void check_no_secret(struct scene *s, uint32_t len, unsigned int offset)
 		      offset, i, c.data[offset + i]);
 }
 
-TEST_V(device_that_reads_nothing_leaks_nothing, ways)
+TEST_WAYS(device_that_reads_nothing_leaks_nothing, ways)
 {
 	struct scene s = scene_prepare(v, &(struct blk_setup){ .disk.discards_data = true });
 

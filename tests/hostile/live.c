@@ -69,7 +69,7 @@ static void wait_used(struct vq *vq, uint16_t idx)
 }
 
 /* Each head twice at once and twice later, while the first two are in flight. */
-TEST_V(head_published_again_in_flight, ways)
+TEST_WAYS(head_published_again_in_flight, ways)
 {
 	struct live x = live_start(v);
 	long pins = pages_pinned();
@@ -100,7 +100,7 @@ TEST_V(head_published_again_in_flight, ways)
 }
 
 /* The descriptors become another request's when the first is in flight. */
-TEST_V(descriptors_reused_in_flight, ways)
+TEST_WAYS(descriptors_reused_in_flight, ways)
 {
 	struct live x = live_start(v);
 	struct vq *vq = x.l[0].vq;
@@ -152,7 +152,7 @@ static void refuse_bad_addresses(struct live *x)
 	check_errno(ioctl(fd, VHOST_SET_VRING_ADDR, &a), ENOBUFS);
 }
 
-TEST_V(ring_ioctls_refused_in_flight, ways)
+TEST_WAYS(ring_ioctls_refused_in_flight, ways)
 {
 	static const unsigned int nums[] = { 0, 3, 64, SCENE_RING, 32768, 65536 };
 	struct live x = live_start(v);
@@ -175,7 +175,7 @@ TEST_V(ring_ioctls_refused_in_flight, ways)
  * To the same place, with everything in flight, as when logging begins: nobody waits, and
  * it goes on. To another: lifecycle/rings.
  */
-TEST_V(ring_address_set_in_flight, ways)
+TEST_WAYS(ring_address_set_in_flight, ways)
 {
 	struct live x = live_start(v);
 
@@ -187,7 +187,7 @@ TEST_V(ring_address_set_in_flight, ways)
 }
 
 /* Row 11. */
-TEST_V(old_memory_untouched_after_set_mem_table, ways)
+TEST_WAYS(old_memory_untouched_after_set_mem_table, ways)
 {
 	struct live x = live_start(v);
 	void *old = x.data->hva, *new;
@@ -221,7 +221,7 @@ static void refuse_features(struct vdev *dev)
 	check_ok(vdev_set_features(dev, dev->features));
 }
 
-TEST_V(features_refused_in_flight, ways)
+TEST_WAYS(features_refused_in_flight, ways)
 {
 	struct live x = live_start(v);
 

@@ -86,7 +86,7 @@ TEST_V(huge_total_rejected, totals)
  * A driver that only ever adds, and never looks at the used ring. What a device
  * has taken it tells by GET_VRING_BASE.
  */
-TEST_V_LIMIT(used_ring_never_reaped, ways, 60)
+TEST_WAYS_LIMIT(used_ring_never_reaped, ways, 60)
 {
 	struct blk blk = blk_start(&(struct blk_setup){
 		.queues = v->queues, .memory = 64 << 20, .features = BLK_FEATURES |

@@ -34,7 +34,7 @@ static void round_of(struct carousel *c, uint64_t *random)
 	      carousel_out(c), c->vq->last_used);
 }
 
-TEST_V_LIMIT(event_idx_over_the_wrap_never_stalls, ways, 100)
+TEST_WAYS_LIMIT(event_idx_over_the_wrap_never_stalls, ways, 100)
 {
 	struct blk blk = blk_prepare(&(struct blk_setup){
 		.queues = v->queues, .memory = 16 << 20,

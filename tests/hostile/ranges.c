@@ -83,7 +83,7 @@ static const struct {
 	{ "511_bytes", 0, 1, 511 },
 };
 
-TEST_V(out_of_range_rejected, ways)
+TEST_WAYS(out_of_range_rejected, ways)
 {
 	struct scene s = start(v);
 	uint64_t mark = guest_mark(s.blk.mem);
@@ -103,7 +103,7 @@ TEST_V(out_of_range_rejected, ways)
 }
 
 /* Up to the last sector all goes. */
-TEST_V(in_range_ok, ways)
+TEST_WAYS(in_range_ok, ways)
 {
 	struct scene s = start(v);
 	struct chain c;
@@ -181,7 +181,7 @@ static void segments_expect(struct scene *s, uint8_t status)
 }
 
 /* What was not negotiated is UNSUPP, whatever it carries and wherever it points. */
-TEST_V(segments_not_negotiated_unsupported, ways)
+TEST_WAYS(segments_not_negotiated_unsupported, ways)
 {
 	struct scene s = start(v);
 
@@ -189,7 +189,7 @@ TEST_V(segments_not_negotiated_unsupported, ways)
 }
 
 /* What was is looked at, and nothing is done but what a good one asks for. */
-TEST_V(segments_out_of_range_rejected, ways)
+TEST_WAYS(segments_out_of_range_rejected, ways)
 {
 	struct scene s = start_on(v, &(struct blk_setup){
 		.disk = { .mb = 1, .attributes = "discard=1" },
@@ -210,7 +210,7 @@ TEST_V(segments_out_of_range_rejected, ways)
 }
 
 /* A device that has it is given the good one alone. */
-TEST_V(secure_erase_out_of_range_rejected, ways)
+TEST_WAYS(secure_erase_out_of_range_rejected, ways)
 {
 	struct vduse_disk *vduse = vduse_disk_new();
 	struct scene s;
@@ -224,7 +224,7 @@ TEST_V(secure_erase_out_of_range_rejected, ways)
 }
 
 /* Row 23: nothing of all this changes a disk that may only be read. */
-TEST_V(read_only_disk_is_not_written, ways)
+TEST_WAYS(read_only_disk_is_not_written, ways)
 {
 	struct scene s = start_on(v, &(struct blk_setup){
 		.disk = { .mb = 1, .attributes = "discard=1" }, .read_only = true,

@@ -85,7 +85,7 @@ static void probe_timed(struct scene *s, struct vq *vq, const char *what)
 	      vq->index, (unsigned long long)ms);
 }
 
-TEST_V_LIMIT(flooded_queue_lets_the_others_live, ways, 60)
+TEST_WAYS_LIMIT(flooded_queue_lets_the_others_live, ways, 60)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(floods); i++) {
 		struct scene s = scene_start(v);
@@ -111,7 +111,7 @@ TEST_V_LIMIT(flooded_queue_lets_the_others_live, ways, 60)
 }
 
 /* All queues but one; and the stop of a device whose rings never empty. */
-TEST_V_LIMIT(stop_of_a_flooded_device_returns, ways, 60)
+TEST_WAYS_LIMIT(stop_of_a_flooded_device_returns, ways, 60)
 {
 	struct scene s = scene_start(v);
 	struct flood f[4];
@@ -207,7 +207,7 @@ static void kill_flooding(const char *path, const struct way *v, uint32_t type)
 	      (unsigned long long)(now_ms() - before));
 }
 
-TEST_V_LIMIT(killed_in_a_flood, ways, 60)
+TEST_WAYS_LIMIT(killed_in_a_flood, ways, 60)
 {
 	const char *path = nullb_new(&(struct nullb){});
 

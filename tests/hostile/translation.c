@@ -55,7 +55,7 @@ static const struct piece {
 };
 
 /* In each place a descriptor can have: header, data, status. */
-TEST_V_LIMIT(hole_stops_the_vq, ways, 60)
+TEST_WAYS_LIMIT(hole_stops_the_vq, ways, 60)
 {
 	struct land l = land_start(v);
 	uint64_t mark = guest_mark(l.s.blk.mem);
@@ -84,7 +84,7 @@ static const struct {
  * What cannot be answered stops the vq; data there are an I/O error, whatever is
  * good before and behind them.
  */
-TEST_V(unmapped_page, ways)
+TEST_WAYS(unmapped_page, ways)
 {
 	struct land l = land_start(v);
 	uint64_t mark = guest_mark(l.s.blk.mem);
@@ -107,7 +107,7 @@ TEST_V(unmapped_page, ways)
 	}
 }
 
-TEST_V(unmapped_page_among_good_ones, ways)
+TEST_WAYS(unmapped_page_among_good_ones, ways)
 {
 	struct land l = land_start(v);
 	long pins = pages_pinned();
@@ -136,7 +136,7 @@ TEST_V(unmapped_page_among_good_ones, ways)
 }
 
 /* Tables and rings lie in memory, too. */
-TEST_V(unmapped_table_stops_the_vq, ways)
+TEST_WAYS(unmapped_table_stops_the_vq, ways)
 {
 	struct land l = land_start(v);
 	struct chain c = chain_put(&l.s, VIRTIO_BLK_T_IN, 0, LEN);
@@ -218,7 +218,7 @@ static void read_into(struct land *l, const struct seg *data, unsigned int n, co
 	check_eq(chain_expect(&c, what, VIRTIO_BLK_S_OK), LEN + 1);
 }
 
-TEST_V(buffer_across_two_regions_ok, ways)
+TEST_WAYS(buffer_across_two_regions_ok, ways)
 {
 	static const unsigned int cuts[] = { 512, 2048, 3584, 1, 511, 513, 4095 };
 	struct land l = land_start(v);
@@ -240,7 +240,7 @@ TEST_V(buffer_across_two_regions_ok, ways)
 	}
 }
 
-TEST_V(buffer_at_the_last_byte_ok, ways)
+TEST_WAYS(buffer_at_the_last_byte_ok, ways)
 {
 	struct land l = land_start(v);
 	const struct seg end = { END_GPA - LEN, LEN, true }, top = { 0 - LEN, LEN, true };
@@ -255,7 +255,7 @@ TEST_V(buffer_at_the_last_byte_ok, ways)
 }
 
 /* Header and status at the end of everything, and over the edge of two regions. */
-TEST_V(header_and_status_at_the_edge_ok, ways)
+TEST_WAYS(header_and_status_at_the_edge_ok, ways)
 {
 	struct land l = land_start(v);
 	struct chain c = chain_put(&l.s, VIRTIO_BLK_T_FLUSH, 0, 0);

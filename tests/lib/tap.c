@@ -125,14 +125,27 @@ void fill(void *buf, size_t len, uint64_t seed)
 	}
 }
 
-static void list(void)
+/* What a run may leave out, for tests/run. */
+static void mark(const struct tap_test *t)
+{
+	if (t->full)
+		printf(" full %s", t->full);
+	else if (t->ways)
+		printf(" way");
+}
+
+static void list(bool plan)
 {
 	for (struct tap_test *t = first; t; t = t->next) {
-		if (!t->variants)
-			puts(t->name);
-		for (size_t i = 0; i < t->variant_count; i++)
-			printf("%s.%s\n", t->name, *(const char *const *)
-			       ((const char *)t->variants + i * t->variant_size));
+		for (size_t i = 0; i < t->variant_count || !(i || t->variants); i++) {
+			printf("%s", t->name);
+			if (t->variants)
+				printf(".%s", *(const char *const *)
+				       ((const char *)t->variants + i * t->variant_size));
+			if (plan)
+				mark(t);
+			putchar('\n');
+		}
 	}
 }
 
@@ -239,11 +252,11 @@ int tap_main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc != 2) {
-		fprintf(stderr, "usage: %s --list | NAME\n", argv[0]);
+		fprintf(stderr, "usage: %s --list | --plan | NAME\n", argv[0]);
 		return USAGE;
 	}
-	if (!strcmp(argv[1], "--list")) {
-		list();
+	if (!strcmp(argv[1], "--list") || !strcmp(argv[1], "--plan")) {
+		list(!strcmp(argv[1], "--plan"));
 		return 0;
 	}
 	t = find(argv[1], &variant);

@@ -4,6 +4,7 @@
  * program that answers to
  *
  *	FILE --list	its tests, a name a line, in the order they stand in
+ *	FILE --plan	the same, each with what a run may do with it: tests/lib/run/plan.sh
  *	FILE NAME	runs one; exit 0 passed, 1 failed, 4 skipped
  *
  * A test runs in a process of its own, with a time limit: what it crashes or
@@ -28,6 +29,8 @@ struct tap_test {
 	size_t variant_size;
 	size_t variant_count;
 	unsigned int seconds;
+	bool ways;
+	const char *full;
 	struct tap_test *next;
 };
 
@@ -61,11 +64,7 @@ void tap_after(bool (*fn)(void));
 
 #define TEST(id) TEST_LIMIT(id, TAP_SECONDS)
 
-/*
- * A test for each element of an array of structs, whose first member is the
- * variant's name: it is listed as id.name, and finds the element in v.
- */
-#define TEST_V_LIMIT(id, table, limit)					\
+#define TAP_VARIANTS(id, table, ...)					\
 	static void id(const __typeof__((table)[0]) *v);		\
 	static void id##_run(const void *v)				\
 	{								\
@@ -73,11 +72,30 @@ void tap_after(bool (*fn)(void));
 	}								\
 	TAP_REGISTER(id, .variants = (table),				\
 		     .variant_size = sizeof((table)[0]),		\
-		     .variant_count = ARRAY_SIZE(table),		\
-		     .seconds = (limit))				\
+		     .variant_count = ARRAY_SIZE(table), __VA_ARGS__)	\
 	static void id(const __typeof__((table)[0]) *v)
 
+/*
+ * A test for each element of an array of structs, whose first member is the
+ * variant's name: it is listed as id.name, and finds the element in v.
+ */
+#define TEST_V_LIMIT(id, table, limit)					\
+	TAP_VARIANTS(id, table, .seconds = (limit))
+
 #define TEST_V(id, table) TEST_V_LIMIT(id, table, TAP_SECONDS)
+
+/*
+ * The same where the elements are ways to one end, as one queue or four are, and any of
+ * them shows what the test is there for: a run that is not full has one of them.
+ */
+#define TEST_WAYS_LIMIT(id, table, limit)				\
+	TAP_VARIANTS(id, table, .seconds = (limit), .ways = true)
+
+#define TEST_WAYS(id, table) TEST_WAYS_LIMIT(id, table, TAP_SECONDS)
+
+/* The same where no other than a full run has any of them; the reason is told. */
+#define TEST_FULL(id, table, limit, reason)				\
+	TAP_VARIANTS(id, table, .seconds = (limit), .full = (reason))
 
 /* A diagnostic line. */
 void diag(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -3,9 +3,11 @@
 # testing): a test file is a program that answers to
 #
 #	FILE --list	its tests, a name a line, in the order they stand in
+#	FILE --plan	the same, each with what a run may do with it: tests/lib/run/plan.sh
 #	FILE NAME	runs one; exit 0 passed, 1 failed, 4 skipped
 #
-# Here a test is a function test_NAME; the file ends with: tap_main "$@"
+# Here a test is a function test_NAME; the file ends with: tap_main "$@". One that only a
+# full run has says so: test_NAME() # full: REASON
 
 set -eu -o pipefail
 
@@ -31,10 +33,11 @@ expect()
 
 tap_main()
 {
-	if [ "${1-}" = --list ]; then
-		sed -n 's/^test_\([a-z0-9_]*\)()$/\1/p' "$0"
-		return
-	fi
+	case ${1-} in
+	--list)	sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' "$0"; return ;;
+	--plan)	sed -n 's/^test_\([a-z0-9_]*\)()\( # full:\)\?/\1\2/p' "$0" |
+			sed 's/ # full:/ full/'; return ;;
+	esac
 	declare -F "test_${1-}" >/dev/null || fail "no test '${1-}' in $0"
 	"test_$1"
 }

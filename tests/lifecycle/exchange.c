@@ -30,7 +30,7 @@ static void check_disks(const struct load *l, unsigned int queues, const char *p
 }
 
 /* What was taken before is on the one, what came after on the other. */
-TEST_V(exchange_under_load, ways)
+TEST_WAYS(exchange_under_load, ways)
 {
 	const char *a = nullb_new(&(struct nullb){}), *b = nullb_new(&(struct nullb){});
 	const char *slow_a = slow_disk_over(a, 600), *slow_b = slow_disk_over(b, 100);
@@ -65,7 +65,7 @@ static bool is_on(const char *path, const struct load *l, unsigned int i)
 }
 
 /* Back and forth; what is in the ring lands on exactly one of the two. */
-TEST_V_LIMIT(exchange_back_and_forth, ways, 60)
+TEST_WAYS_LIMIT(exchange_back_and_forth, ways, 60)
 {
 	const char *disk[2] = {
 		nullb_new(&(struct nullb){ .delay_ms = 5 }),

@@ -205,14 +205,14 @@ static void run(const struct way *v, const char *path, uint64_t features)
 }
 
 /* Logging goes on and off, and to other maps, while commands come and go. */
-TEST_V_LIMIT(every_written_page_is_logged, ways, 100)
+TEST_WAYS_LIMIT(every_written_page_is_logged, ways, 100)
 {
 	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
 
 	run(v, dm_half_delayed_new(lower, (64 << 20) / SECTOR, 20), 0);
 }
 
-TEST_V_LIMIT(every_page_written_with_protection_is_logged, ways, 100)
+TEST_WAYS_LIMIT(every_page_written_with_protection_is_logged, ways, 100)
 {
 	static const struct pi_disk nvme = { .format = "T10-DIF-TYPE1-CRC" };
 
