@@ -33,25 +33,46 @@ void gen_fill(void *at, size_t len, uint64_t seed)
 		p[i] |= 0x80;
 }
 
-enum { META = 1, DATA, STATUS, CANARY };
+/* META: of the first queue. */
+enum { STATUS = 1, CANARY, META, DATA = META + GEN_MOST_QUEUES };
 
 void gen_add_memory(struct guest *g)
 {
-	check_eq(guest_add(g, GEN_META, GEN_META_BYTES), META);
-	check_eq(guest_add(g, GEN_DATA, GEN_DATA_BYTES), DATA);
 	check_eq(guest_add(g, GEN_STATUS, GEN_STATUS_BYTES), STATUS);
 	check_eq(guest_add(g, GEN_CANARY, GEN_CANARY_BYTES), CANARY);
-	memset(g->region[META].hva, FILLER, GEN_META_BYTES);
-	gen_fill(g->region[DATA].hva, GEN_DATA_BYTES, 1);
 	gen_fill(g->region[CANARY].hva, GEN_CANARY_BYTES, 2);
+	for (unsigned int i = 0; i < GEN_MOST_QUEUES; i++) {
+		check_eq(guest_add(g, GEN_META + i * GEN_META_STRIDE, GEN_META_BYTES), META + i);
+		memset(g->region[META + i].hva, FILLER, GEN_META_BYTES);
+	}
+	for (unsigned int i = 0; i < GEN_MOST_SLOTS; i++) {
+		check_eq(guest_add(g, GEN_DATA + i * GEN_STRIDE, GEN_DATA_BYTES), DATA + i);
+		gen_fill(g->region[DATA + i].hva, GEN_DATA_BYTES, i);
+	}
 }
 
-/* A header never names a sector outside what may be written, not even unused. */
-static void init_slot(struct gen_slot *s)
+unsigned int gen_canary_region(void)
 {
-	s->hdr->sector = htole64(GEN_FIRST_SECTOR);
+	return CANARY;
+}
+
+unsigned int gen_status_region(void)
+{
+	return STATUS;
+}
+
+unsigned int gen_data_region(unsigned int queue, unsigned int slot)
+{
+	return DATA + queue * GEN_SLOTS + slot;
+}
+
+/* Nothing ever names a sector outside what may be written, not even unused. */
+static void init_slot(const struct gen *gen, struct gen_slot *s)
+{
+	s->hdr->sector = htole64(gen->zone.first);
 	s->hdr->type = htole32(VIRTIO_BLK_T_FLUSH);
 	s->hdr->ioprio = htole32(IOPRIO);
+	memset(s->ranges, FILLER, RANGES_BYTES);
 	for (unsigned int i = 0; i < 2 * GEN_HALF; i++)
 		vq_put_desc(&s->table[i], ~0ull, ~0u, 0, 0xffff);
 	s->nused = 0;
@@ -62,30 +83,34 @@ void gen_init(struct gen *gen, struct vq *vq)
 	struct guest *g = &vq->dev->mem;
 
 	check_eq(vq->num, GEN_RING);
+	check(vq->index < GEN_MOST_QUEUES, "too many queues");
 	gen->vq = vq;
 	for (unsigned int i = 0; i < GEN_SLOTS; i++) {
 		struct gen_slot *s = &gen->slot[i];
 
+		uint64_t place = (vq->index * GEN_SLOTS + i) * GEN_STRIDE;
+
 		s->first = i * 2 * GEN_HALF;
-		s->hdr_gpa = guest_alloc_in(g, META, SLOT_BYTES, SLOT_BYTES, 0);
-		s->table_gpa = guest_alloc_in(g, META, TABLE_BYTES, TABLE_BYTES, 0);
-		s->status_gpa = guest_alloc_in(g, STATUS, SLOT_BYTES, SLOT_BYTES, 0);
-		s->ranges_gpa = guest_alloc_in(g, META, RANGES_BYTES, SLOT_BYTES, 0);
+		s->data_gpa = GEN_DATA + place;
+		s->status_gpa = GEN_STATUS + place;
+		s->hdr_gpa = guest_alloc_in(g, META + vq->index, SLOT_BYTES, SLOT_BYTES, 0);
+		s->table_gpa = guest_alloc_in(g, META + vq->index, TABLE_BYTES, TABLE_BYTES, 0);
+		s->ranges_gpa = guest_alloc_in(g, META + vq->index, RANGES_BYTES, SLOT_BYTES, 0);
 		s->hdr = guest_ptr(g, s->hdr_gpa, SLOT_BYTES);
 		s->ranges = guest_ptr(g, s->ranges_gpa, RANGES_BYTES);
 		s->table = guest_ptr(g, s->table_gpa, TABLE_BYTES);
 		s->status = guest_ptr(g, s->status_gpa, SLOT_BYTES);
 		for (unsigned int k = 0; k < ARRAY_SIZE(s->used); k++)
 			s->used[k] = &vq->desc[s->first];
-		init_slot(s);
 	}
 }
 
-void gen_seed(struct gen *gen, uint64_t seed)
+void gen_seed(struct gen *gen, uint64_t seed, struct gen_zone zone)
 {
 	gen->random = seed;
+	gen->zone = zone;
 	for (unsigned int i = 0; i < GEN_SLOTS; i++)
-		init_slot(&gen->slot[i]);
+		init_slot(gen, &gen->slot[i]);
 }
 
 /* A request's pieces, before they become descriptors. */
@@ -104,31 +129,33 @@ static void add_in(struct pieces *p, uint64_t addr, uint32_t len)
 	p->in[p->nin++] = (struct seg){ addr, len, true };
 }
 
-/* Memory for data: mostly as drivers align it, now and then up to the last byte. */
-static uint64_t place_of(struct gen *gen, uint64_t region, uint64_t size, uint32_t len)
+/* In this memory: mostly as drivers align it, now and then up to the last byte. */
+static uint64_t place_of(struct gen *gen, uint64_t base, uint64_t size, uint32_t len)
 {
 	uint64_t *r = &gen->random, at;
 
 	if (one_in(r, 8))
-		return region + size - len;
-	at = below(r, size - len);
-	return region + (one_in(r, 4) ? at : at & ~511ull);
+		return base + size - len;
+	at = below(r, size - len + 1);
+	return base + (one_in(r, 4) ? at : at & ~511ull);
 }
 
-/* Cuts so many bytes into a few pieces. */
-static void add_data(struct gen *gen, struct pieces *p, uint32_t len, bool write)
+/* Cuts so many bytes into a few pieces, each in a part of the slot's memory. */
+static void add_data(struct gen *gen, const struct gen_slot *s, struct pieces *p,
+		     uint32_t len, bool write)
 {
 	unsigned int n = 1 + below(&gen->random, 4);
+	uint64_t size = GEN_DATA_BYTES / n, base = s->data_gpa;
 	uint32_t part;
 
-	for (; len && n; n--, len -= part) {
+	for (; len && n; n--, len -= part, base += size) {
 		part = n == 1 ? len : below(&gen->random, len + 1);
 		if (!one_in(&gen->random, 4) && n > 1)
 			part &= ~511u;
 		if (write)
-			add_in(p, place_of(gen, GEN_DATA, GEN_DATA_BYTES, part), part);
+			add_in(p, place_of(gen, base, size, part), part);
 		else if (one_in(&gen->random, 4))
-			add_out(p, place_of(gen, GEN_DATA, GEN_DATA_BYTES, part), part);
+			add_out(p, place_of(gen, base, size, part), part);
 		else
 			add_out(p, place_of(gen, GEN_CANARY, GEN_CANARY_BYTES, part), part);
 	}
@@ -161,6 +188,14 @@ static void add_header(struct gen *gen, struct gen_slot *s, struct pieces *p)
 	add_out(p, s->hdr_gpa + cut, BLK_HEADER - cut);
 }
 
+/* One in the part of the disk from which so many are. */
+static uint64_t random_sector(struct gen *gen, uint32_t sectors)
+{
+	uint32_t room = (1u << gen->zone.bits) - sectors;
+
+	return gen->zone.first + below(&gen->random, sectors ? room + 1 : room);
+}
+
 /*
  * Sectors first, as with headers, and none outside what may be written. Cut at an odd
  * place: where a piece is lost, what is left is no whole range and no other one.
@@ -170,10 +205,9 @@ static void add_ranges(struct gen *gen, struct gen_slot *s, struct pieces *p, bo
 	unsigned int n = 1 + below(&gen->random, GEN_RANGES), cut;
 
 	for (unsigned int i = 0; i < n; i++) {
-		uint32_t sectors = below(&gen->random, 64);
+		uint32_t sectors = below(&gen->random, 16);
 
-		s->ranges[i].sector = htole64(GEN_FIRST_SECTOR +
-			below(&gen->random, GEN_DISK_SECTORS - GEN_FIRST_SECTOR - sectors));
+		s->ranges[i].sector = htole64(random_sector(gen, sectors));
 		s->ranges[i].num_sectors = htole32(sectors);
 		s->ranges[i].flags = htole32(unmap && one_in(&gen->random, 2));
 	}
@@ -182,27 +216,25 @@ static void add_ranges(struct gen *gen, struct gen_slot *s, struct pieces *p, bo
 	add_out(p, s->ranges_gpa + cut, n * sizeof(*s->ranges) - cut);
 }
 
-/* What it says, and the answer that it must have. */
+/* What it says. */
 static void make(struct gen *gen, struct gen_slot *s, struct pieces *p)
 {
 	uint32_t type = random_type(&gen->random);
 	uint32_t sectors = below(&gen->random, MOST_BYTES / SECTOR + 1);
-	uint32_t room = GEN_DISK_SECTORS - GEN_FIRST_SECTOR - sectors;
 
 	/* First the sector: see init_slot(). */
-	s->hdr->sector = htole64(GEN_FIRST_SECTOR + below(&gen->random, room));
+	s->hdr->sector = htole64(random_sector(gen, sectors));
 	s->hdr->type = htole32(type);
 	s->hdr->ioprio = htole32(IOPRIO);
 	*s->status = BLK_NO_STATUS;
-	s->want = VIRTIO_BLK_S_OK;
 	add_header(gen, s, p);
 	switch (type) {
 	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_OUT:
-		add_data(gen, p, sectors * SECTOR, type == VIRTIO_BLK_T_IN);
+		add_data(gen, s, p, sectors * SECTOR, type == VIRTIO_BLK_T_IN);
 		break;
 	case VIRTIO_BLK_T_GET_ID:
-		add_data(gen, p, below(&gen->random, 40), true);
+		add_data(gen, s, p, below(&gen->random, 40), true);
 		break;
 	case VIRTIO_BLK_T_FLUSH:
 		break;
@@ -211,8 +243,7 @@ static void make(struct gen *gen, struct gen_slot *s, struct pieces *p)
 		add_ranges(gen, s, p, type == VIRTIO_BLK_T_WRITE_ZEROES);
 		break;
 	default:
-		s->want = VIRTIO_BLK_S_UNSUPP;
-		add_data(gen, p, sectors, one_in(&gen->random, 2));
+		add_data(gen, s, p, sectors, one_in(&gen->random, 2));
 	}
 	add_in(p, s->status_gpa, 1);
 }
@@ -285,7 +316,7 @@ void gen_request(struct gen *gen, unsigned int slot)
 	vq_put_avail(gen->vq, put_chain(gen, s, &p));
 }
 
-/* Bits of an address that lead to memory of the same kind, or to none. */
+/* Bits of an address that lead to memory of the same kind and slot, or to none. */
 static uint64_t address_bits(uint64_t *random, const struct gen_slot *s, uint64_t addr)
 {
 	if (one_in(random, 3))
@@ -293,9 +324,9 @@ static uint64_t address_bits(uint64_t *random, const struct gen_slot *s, uint64_
 	if (addr >= GEN_CANARY)
 		return 1ull << below(random, 18);
 	if (addr >= GEN_STATUS)
-		return 1ull << below(random, 16);
+		return 1ull << below(random, 13);
 	if (addr >= GEN_DATA)
-		return 1ull << below(random, 21);
+		return 1ull << below(random, 15);
 	if (addr - s->table_gpa < TABLE_BYTES)
 		return 1ull << below(random, 8);
 	/* A header, or ranges: what lies behind. */
@@ -340,7 +371,16 @@ static void flip_desc(uint64_t *random, const struct gen_slot *s, struct vring_d
 	}
 }
 
-static void flip_header(uint64_t *random, struct gen_slot *s, struct gen_flip *f)
+/* Within the part of the disk, or past the disk's end. */
+static uint64_t sector_bits(const struct gen *gen, uint64_t *random)
+{
+	if (one_in(random, 2))
+		return 1ull << (15 + below(random, 49));
+	return 1ull << below(random, gen->zone.bits);
+}
+
+static void flip_header(const struct gen *gen, uint64_t *random, struct gen_slot *s,
+			struct gen_flip *f)
 {
 	switch (below(random, 3)) {
 	case 0:
@@ -353,22 +393,19 @@ static void flip_header(uint64_t *random, struct gen_slot *s, struct gen_flip *f
 		*f = (struct gen_flip){ &s->hdr->ioprio, 4, 1ull << below(random, 32) };
 		break;
 	default:
-		*f = (struct gen_flip){ &s->hdr->sector, 8, 1ull << below(random, 13) };
-		if (one_in(random, 2))
-			f->bits = 1ull << (15 + below(random, 49));
+		*f = (struct gen_flip){ &s->hdr->sector, 8, sector_bits(gen, random) };
 	}
 }
 
 /* A range that is changed is still where writes may go, or none. */
-static void flip_range(uint64_t *random, struct gen_slot *s, struct gen_flip *f)
+static void flip_range(const struct gen *gen, uint64_t *random, struct gen_slot *s,
+		       struct gen_flip *f)
 {
 	struct virtio_blk_discard_write_zeroes *range = &s->ranges[below(random, GEN_RANGES)];
 
 	switch (below(random, 3)) {
 	case 0:
-		*f = (struct gen_flip){ &range->sector, 8, 1ull << below(random, 13) };
-		if (one_in(random, 2))
-			f->bits = 1ull << (15 + below(random, 49));
+		*f = (struct gen_flip){ &range->sector, 8, sector_bits(gen, random) };
 		break;
 	case 1:
 		*f = (struct gen_flip){ &range->num_sectors, 4, 1ull << below(random, 32) };
@@ -376,6 +413,13 @@ static void flip_range(uint64_t *random, struct gen_slot *s, struct gen_flip *f)
 	default:
 		*f = (struct gen_flip){ &range->flags, 4, 1ull << below(random, 32) };
 	}
+}
+
+static bool names_ranges(const struct gen_slot *s)
+{
+	uint32_t type = le32toh(s->hdr->type);
+
+	return type == VIRTIO_BLK_T_DISCARD || type == VIRTIO_BLK_T_WRITE_ZEROES;
 }
 
 bool gen_flip(struct gen *gen, unsigned int slot, uint64_t *random, struct gen_flip *flip)
@@ -387,9 +431,9 @@ bool gen_flip(struct gen *gen, unsigned int slot, uint64_t *random, struct gen_f
 		return false;
 	/* Half of them, for these stop no queue. */
 	if (one_in(random, 2))
-		flip_header(random, s, flip);
-	else if (one_in(random, 8))
-		flip_range(random, s, flip);
+		flip_header(gen, random, s, flip);
+	else if (one_in(random, names_ranges(s) ? 2 : 16))
+		flip_range(gen, random, s, flip);
 	else if (one_in(random, 8))
 		*flip = (struct gen_flip){
 			&gen->vq->avail->ring[below(random, GEN_RING)], 2,
