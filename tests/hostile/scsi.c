@@ -4,6 +4,7 @@
  * 5 to 8, 16, 19, 20, 24, 25 and 28. Chains are the core's, and the other tests'.
  */
 #include <endian.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "load.h"
 #include "scene.h"
 #include "scsi.h"
+#include "scsi_model.h"
 #include "tap.h"
 
 #define RESP sizeof(struct virtio_scsi_cmd_resp)
@@ -23,14 +25,17 @@
 #define QUEUES 2
 #define HOLE 0x7000000000ull
 
+/* What is behind LUN 1; LUN 0 is a RAM disk, which tears sectors. */
+static const char *lun_1;
+
 static struct vdev *start(uint64_t features)
 {
 	struct vdev *dev;
 
 	scsi_tpg_new();
 	scsi_lun_add(0, &(struct scsi_lun){ .mb = 16, .pi_type = features ? 1 : 0 });
-	scsi_lun_add(1, &(struct scsi_lun){ .path = nullb_new(&(struct nullb){
-		.attributes = "discard=1" }) });
+	lun_1 = nullb_new(&(struct nullb){ .attributes = "discard=1" });
+	scsi_lun_add(1, &(struct scsi_lun){ .path = lun_1 });
 	if (features)
 		scsi_lun_add(2, &(struct scsi_lun){ .path = pi_disk_new(&(struct pi_disk){
 			.format = "T10-DIF-TYPE1-CRC" }) });
@@ -201,13 +206,36 @@ TEST_V_LIMIT(failures_do_not_flood_the_log, failures, 60)
 	check_eq(status_of(dev, &tur, 1), 0);
 }
 
-/* Rows 5, 6, 19, 20, 24, 25: requests of all sorts, mostly good, for a time. */
+/*
+ * Rows 5, 6, 19, 20, 24, 25: requests of all sorts, mostly good, for a time. Each must be
+ * answered once, also across a stop; what is read from LUN 1, and what it holds, is the
+ * model's to know, unless there is protection information.
+ */
+
+/* Request queues, then the control queue. */
+#define VQS 3
+#define CONTROL 2
+/* What of the disk is judged. */
+#define JUDGED_SECTORS 2048
+#define DISK_SECTORS 32768
 
 struct fuzz {
 	struct vdev *dev;
-	uint64_t random;
-	unsigned long sent, answered, broken;
+	struct vq *vq[VQS];
+	struct scsi_model model;
+	unsigned char disk[JUDGED_SECTORS * SCSI_BLOCK];
+	uint64_t seed, random;
+	unsigned long rounds, sent, answered, broken;
 };
+
+#define must(f, cond, fmt, ...)						\
+	check(cond, "seed %llu, round %lu: " fmt, (unsigned long long)(f)->seed,	\
+	      (f)->rounds, ##__VA_ARGS__)
+
+static void must_be_right(struct fuzz *f, unsigned int q, const char *said)
+{
+	must(f, !said, "queue %u: %s", q, said);
+}
 
 static uint32_t pick(struct fuzz *f, uint32_t n)
 {
@@ -251,6 +279,62 @@ static void random_layout(struct fuzz *f, struct blk_layout *l)
 	/* Not where there are more pieces than the ring has descriptors. */
 	if (!(l->out_every % 4096) && !(l->in_every % 4096) && pick(f, 2))
 		l->direct = VQ_DIRECT;
+}
+
+static void put_be(uint8_t *to, uint64_t value, unsigned int bytes)
+{
+	for (; bytes; bytes--, value >>= 8)
+		to[bytes - 1] = value;
+}
+
+/* A plain read or write of as many blocks as there are data for, mostly. */
+static void random_blocks(struct fuzz *f, uint8_t *cdb, uint32_t blocks)
+{
+	static const uint8_t plain[] = { 0x28, 0x2a, 0x88, 0x8a, 0x28, 0x2a, 0x88, 0x8a,
+					 0x08, 0x0a, 0xa8, 0xaa };
+	uint32_t lba = pick(f, 16) ? pick(f, JUDGED_SECTORS) : DISK_SECTORS - pick(f, 32);
+
+	memset(cdb, 0, VIRTIO_SCSI_CDB_SIZE);
+	cdb[0] = plain[pick(f, ARRAY_SIZE(plain))];
+	blocks += !pick(f, 16);
+	switch (cdb[0] >> 5) {
+	case 0:
+		put_be(cdb + 1, lba, 3);
+		cdb[4] = blocks;
+		break;
+	case 4:
+		put_be(cdb + 2, lba, 8);
+		put_be(cdb + 10, blocks, 4);
+		break;
+	case 5:
+		put_be(cdb + 2, lba, 4);
+		put_be(cdb + 6, blocks, 4);
+		break;
+	default:
+		put_be(cdb + 2, lba, 4);
+		put_be(cdb + 7, blocks, 2);
+	}
+}
+
+static struct blk_req random_transfer(struct fuzz *f, struct vq *vq)
+{
+	static unsigned char data[16 * SCSI_BLOCK];
+	uint8_t lun[8] = { 1, 1, pick(f, 2) ? 0x40 : 0, pick(f, 4) ? 1 : 0 };
+	struct scsi_cmd cmd = { .lun = lun, .tag = pick(f, 8), .task_attr = pick(f, 3) };
+	uint32_t blocks = pick(f, 17);
+	struct blk_layout layout;
+
+	random_blocks(f, cmd.cdb, blocks);
+	random_layout(f, &layout);
+	cmd.layout = &layout;
+	if (cmd.cdb[0] & 2) {
+		fill(data, sizeof(data), prng(&f->random));
+		cmd.out = data;
+		cmd.out_len = blocks * SCSI_BLOCK;
+	} else {
+		cmd.in_len = blocks * SCSI_BLOCK;
+	}
+	return scsi_cmd_add(vq, &cmd).io;
 }
 
 static struct blk_req random_command(struct fuzz *f, struct vq *vq)
@@ -302,30 +386,46 @@ static struct blk_req random_control(struct fuzz *f, struct vq *vq)
 		       1 + pick(f, 5), &l);
 }
 
+/* Ends the request that the used entry is of. */
+static void take(struct fuzz *f, struct blk_req *reqs, unsigned int n, struct used u)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (reqs[i].head == u.head && !reqs[i].done)
+			break;
+	must(f, i < n, "nobody sent the request that came back");
+	req_finish(&reqs[i], u);
+	f->answered++;
+}
+
 /* Waits for what is out on the queue; false: it broke. */
-static bool take_all(struct fuzz *f, struct vq *vq, struct blk_req *reqs, unsigned int n)
+static bool take_all(struct fuzz *f, unsigned int q, struct blk_req *reqs, unsigned int n)
 {
 	uint64_t end = now_ms() + patience(20000);
-	unsigned int left = n, i;
+	struct vq *vq = f->vq[q];
+	unsigned int left = n;
 	struct used u;
 
 	while (left) {
+		must_be_right(f, q, scsi_model_collect(&f->model, q));
 		if (vq_pop(vq, &u)) {
-			for (i = 0; i < n; i++)
-				if (reqs[i].head == u.head && !reqs[i].done)
-					break;
-			check(i < n, "nobody sent the request that came back");
-			req_finish(&reqs[i], u);
-			f->answered++;
+			take(f, reqs, n, u);
 			left--;
 			continue;
 		}
 		if (event_wait(vq->err, 0))
 			return false;
-		check(now_ms() < end, "queue %u: %u requests are not answered", vq->index, left);
+		must(f, now_ms() < end, "queue %u: %u requests are not answered", vq->index, left);
 		sleep_ms(1);
 	}
+	must_be_right(f, q, scsi_model_collect(&f->model, q));
 	return true;
+}
+
+static void attach(struct fuzz *f)
+{
+	must(f, !f->dev->ops->attach(f->dev), "attach: %m");
 }
 
 static void restart(struct fuzz *f)
@@ -335,39 +435,103 @@ static void restart(struct fuzz *f)
 		vq_reset(f->dev->vqs[i]);
 		vq_setup(f->dev->vqs[i]);
 	}
-	check(!f->dev->ops->attach(f->dev), "attach: %m");
+	for (unsigned int q = 0; q < VQS; q++)
+		scsi_model_reset(&f->model, q);
+	attach(f);
+}
+
+/* Leaves the event for take_all(). */
+static bool has_broken(const struct vq *vq)
+{
+	struct pollfd p = { .fd = vq->err, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* All that was taken has been answered by now, and nothing else; unless the queue broke. */
+static void stop_and_start(struct fuzz *f)
+{
+	vdev_stop(f->dev);
+	for (unsigned int q = 0; q < VQS; q++) {
+		must_be_right(f, q, scsi_model_collect(&f->model, q));
+		if (!has_broken(f->vq[q]))
+			must_be_right(f, q, ring_model_drained(&f->model.ring[q],
+							       vq_get_base(f->vq[q])));
+	}
+	attach(f);
 }
 
 #define BATCH 6
+/* The disk is read back once in so many rounds. */
+#define READ_BACK_ROUNDS 8
+
+static void read_back(struct fuzz *f)
+{
+	const char *said;
+
+	device_read(lun_1, 0, f->disk, sizeof(f->disk));
+	said = disk_read_back(&f->model.disk, 0, JUDGED_SECTORS, f->disk);
+	must(f, !said, "%s", said);
+}
+
+static struct blk_req random_request(struct fuzz *f, unsigned int q)
+{
+	if (q == CONTROL)
+		return random_control(f, f->vq[q]);
+	return pick(f, 2) ? random_transfer(f, f->vq[q]) : random_command(f, f->vq[q]);
+}
 
 static void round_of(struct fuzz *f)
 {
-	struct vq *vqs[] = { scsi_queue(f->dev, 0), scsi_queue(f->dev, 1), f->dev->vqs[0] };
-	struct blk_req reqs[ARRAY_SIZE(vqs)][BATCH];
+	struct blk_req reqs[VQS][BATCH];
 	uint64_t mark = guest_mark(&f->dev->mem);
-	unsigned int n[ARRAY_SIZE(vqs)];
+	unsigned int n[VQS];
 	bool good = true;
 
-	for (unsigned int q = 0; q < ARRAY_SIZE(vqs); q++) {
-		n[q] = pick(f, q == 2 ? 3 : BATCH + 1);
+	for (unsigned int q = 0; q < VQS; q++) {
+		n[q] = pick(f, q == CONTROL ? 3 : BATCH + 1);
 		for (unsigned int i = 0; i < n[q]; i++)
-			reqs[q][i] = q == 2 ? random_control(f, vqs[q]) : random_command(f, vqs[q]);
+			reqs[q][i] = random_request(f, q);
 		f->sent += n[q];
-		blk_send(vqs[q]);
+		scsi_model_publish(&f->model, q, f->vq[q]->avail_idx);
+		blk_send(f->vq[q]);
 	}
-	if (!pick(f, 20)) {
-		vdev_stop(f->dev);
-		check(!f->dev->ops->attach(f->dev), "attach: %m");
-	}
-	for (unsigned int q = 0; q < ARRAY_SIZE(vqs); q++) {
-		good &= take_all(f, vqs[q], reqs[q], n[q]);
+	if (!pick(f, 20))
+		stop_and_start(f);
+	for (unsigned int q = 0; q < VQS; q++) {
+		good &= take_all(f, q, reqs[q], n[q]);
 		for (unsigned int i = 0; i < n[q]; i++)
 			blk_free(&reqs[q][i]);
 	}
 	f->broken += !good;
 	/* Tables stay with their heads until the rings begin anew. */
 	restart(f);
+	if (f->rounds++ % READ_BACK_ROUNDS == 0 && f->model.requests[0])
+		read_back(f);
 	guest_release(&f->dev->mem, mark);
+}
+
+static struct fuzz *fuzz_new(uint64_t features)
+{
+	static const unsigned char zeroes[JUDGED_SECTORS * SCSI_BLOCK];
+	const char *seed = getenv("FUZZ_SEED");
+	struct fuzz *f = calloc(1, sizeof(*f));
+	struct scsi_model *m = &f->model;
+
+	f->dev = start(features);
+	f->seed = f->random = seed && *seed ? strtoull(seed, NULL, 0) : now_ms();
+	memory_init(&m->memory, &f->dev->mem);
+	disk_init(&m->disk, zeroes, JUDGED_SECTORS);
+	m->lun = 1;
+	m->capacity = DISK_SECTORS;
+	for (unsigned int q = 0; q < VQS; q++) {
+		struct vq *vq = q == CONTROL ? f->dev->vqs[0] : scsi_queue(f->dev, q);
+
+		f->vq[q] = vq;
+		ring_model_init(&m->ring[q], &m->memory, vq->num, vq->desc, vq->avail, vq->used);
+		m->requests[q] = q != CONTROL && !features;
+	}
+	return f;
 }
 
 static const struct {
@@ -377,20 +541,22 @@ static const struct {
 
 TEST_V_LIMIT(random_requests, fuzzes, 90)
 {
-	struct fuzz f = { .dev = start(v->features), .random = now_ms() };
+	struct fuzz *f = fuzz_new(v->features);
 	uint64_t end = now_ms() + 20000;
 	long pins = pages_pinned();
 
 	/* It is to get through with them. */
 	scsi_limit_failures(0);
-	diag("seed %llu", (unsigned long long)f.random);
+	diag("seed %llu", (unsigned long long)f->seed);
 	while (now_ms() < end)
-		round_of(&f);
-	diag("%lu requests, %lu answers, %lu rounds with a queue that stopped", f.sent, f.answered,
-	     f.broken);
-	check(f.answered > 500, "only %lu answers", f.answered);
+		round_of(f);
+	diag("%lu requests, %lu answers, %lu rounds with a queue that stopped", f->sent,
+	     f->answered, f->broken);
+	diag("%lu plain reads and writes, %lu of them GOOD", f->model.known, f->model.good);
+	check(f->answered > 500, "only %lu answers", f->answered);
+	check(f->model.good * 2 >= f->model.known, "most commands were put off");
 	check_unpinned(pins, 1000);
-	must_serve(f.dev);
+	must_serve(f->dev);
 }
 
 /* Row 5: a second thread changes header, table and response while the device looks. */
