@@ -52,8 +52,10 @@ cut_group()
 			at[n + 1] = sum
 			for (from = 1; from <= n; from = to + 1) {
 				piece++
-				for (to = from; to < n && at[to + 1] < piece * sum / pieces; to++)
-					;
+				# The next one, too, if most of it lies before the cut.
+				for (to = from; to < n; to++)
+					if ((at[to + 1] + at[to + 2]) / 2 > piece * sum / pieces)
+						break
 				print int(at[to + 1] - at[from] + 1), group, from, to
 			}
 		}'

@@ -32,7 +32,7 @@ report_group()
 # Where the time went: the slowest tests, then each group's pieces.
 tell_times()
 {
-	grep '^# slow:' "$log/all" | sort -k3,3nr | head -n 20
+	{ grep '^# slow:' "$log/all" || :; } | sort -k3,3nr | sed -n 1,20p
 	grep '^# time:' "$log/all" || :
 }
 
@@ -57,6 +57,6 @@ tell_failures()
 	[ -z "$debug" ] || again+=" DEBUG=1"
 	[ "$kernel" = 6.12 ] || again+=" KERNEL=$kernel"
 	sed -n "s:^# failed\: tests/run \(.*\):# to see it again\: $again T=\1:p" "$log/all" |
-		head -n 20
+		sed -n 1,20p
 	[ "$failed" -le 20 ] || echo "# and $((failed - 20)) more"
 }

@@ -38,7 +38,7 @@ static void read_must_fail(struct blk *blk, uint64_t sector, unsigned int sector
 }
 
 /* Through every way that data goes: inline, allocated, bounced. */
-TEST_V(written_data_reads_back, disks)
+TEST_PATHS(written_data_reads_back, disks)
 {
 	const struct blk_layout odd = { "", .out = { 16, 100 }, .in = { 100 }, .offset = 3 };
 	static unsigned char data[1 << 20], got[1 << 20];
@@ -71,7 +71,7 @@ static void *scribble(void *arg)
  * VIRTIO has no word against a driver that changes what it writes while it is written:
  * Linux's page cache does. What is written is then either, and good.
  */
-TEST_V(data_may_change_while_it_is_written, disks)
+TEST_PATHS(data_may_change_while_it_is_written, disks)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .path = pi_disk_new(&v->disk) });
 	struct load l = load_new(blk.vq, 16);
@@ -91,7 +91,7 @@ TEST_V(data_may_change_while_it_is_written, disks)
 	check_eq(vdev_stat(0, "protection_errors", 1), 0);
 }
 
-TEST_V(damaged_block_is_an_error, disks)
+TEST_PATHS(damaged_block_is_an_error, disks)
 {
 	static unsigned char data[PLACES * SECTOR], got[SECTOR];
 	struct blk blk = blk_start(&(struct blk_setup){ .path = pi_disk_new(&v->disk) });
@@ -125,7 +125,7 @@ static void write_sector(void *arg, uint64_t sector, const void *data)
 	blk_write(blk->vq, sector, data, SECTOR);
 }
 
-TEST_V(misdirected_write_is_an_error, placed)
+TEST_PATHS(misdirected_write_is_an_error, placed)
 {
 	static unsigned char data[PLACES * SECTOR], got[SECTOR];
 	struct blk blk = blk_start(&(struct blk_setup){ .path = pi_disk_new(&v->disk) });

@@ -70,7 +70,7 @@ static const struct {
 	{ "write_zeroes_unmap", VIRTIO_BLK_T_WRITE_ZEROES, UNMAP },
 };
 
-TEST_V(one_range_ok, erasing)
+TEST_PATHS(one_range_ok, erasing)
 {
 	struct disk disk = disk_start(&nullb);
 	range_t r = range(8, 16, v->flags);
@@ -86,7 +86,7 @@ static const struct {
 } zeroing[] = { { "kept", 0 }, { "unmapped", UNMAP } };
 
 /* By whatever way the disk at hand has. */
-TEST_V(zeroes_on_any_disk, zeroing)
+TEST_PATHS(zeroes_on_any_disk, zeroing)
 {
 	struct disk disk = disk_start(&(struct blk_setup){ .features = FEATURES });
 	range_t r[] = { range(1, 7, v->flags), range(16, 128, v->flags) };
@@ -125,7 +125,7 @@ TEST(discard_on_any_disk)
 }
 
 /* They need not be in order, and may be cut anywhere like any request. */
-TEST_V(many_ranges_ok, erasing)
+TEST_PATHS(many_ranges_ok, erasing)
 {
 	const struct blk_layout pieces = { "", .out = { 3, 13, 5 }, .out_every = 7 };
 	struct disk disk = disk_start(&nullb);
@@ -142,7 +142,7 @@ TEST_V(many_ranges_ok, erasing)
 	disk_check(&disk);
 }
 
-TEST_V(empty_range_does_nothing, erasing)
+TEST_PATHS(empty_range_does_nothing, erasing)
 {
 	struct disk disk = disk_start(&nullb);
 	range_t r[] = { range(0, 0, v->flags), range(disk.blk.capacity, 0, v->flags),
@@ -233,7 +233,7 @@ TEST(not_negotiated_unsupported)
 	disk_check(&disk);
 }
 
-TEST_V(read_only_rejected, erasing)
+TEST_PATHS(read_only_rejected, erasing)
 {
 	struct blk_setup setup = nullb;
 	struct disk disk;

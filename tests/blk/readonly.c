@@ -39,7 +39,7 @@ static void check_unchanged(const struct blk *blk)
 	check_same(got, want, sizeof(got), "the medium");
 }
 
-TEST_V(write_rejected, ways)
+TEST_PATHS(write_rejected, ways)
 {
 	struct blk blk = start(v->read_only, v->locked);
 	unsigned char data[8 * SECTOR];
@@ -52,7 +52,7 @@ TEST_V(write_rejected, ways)
 	check_unchanged(&blk);
 }
 
-TEST_V(read_flush_and_id_ok, ways)
+TEST_PATHS(read_flush_and_id_ok, ways)
 {
 	struct blk blk = start(v->read_only, v->locked);
 	unsigned char want[64 * SECTOR], got[64 * SECTOR];
@@ -67,7 +67,7 @@ TEST_V(read_flush_and_id_ok, ways)
 		   VIRTIO_BLK_S_OK);
 }
 
-TEST_V(get_config_says_so, ways)
+TEST_PATHS(get_config_says_so, ways)
 {
 	struct blk blk = start(v->read_only, v->locked);
 	struct vhost_blk_config config;

@@ -123,7 +123,7 @@ static const struct {
 };
 
 /* More than a bio holds, so that each of them has to be stable. */
-TEST_V(write_is_stable_when_answered, through)
+TEST_PATHS(write_is_stable_when_answered, through)
 {
 	struct lossy lossy = lossy_new();
 	struct blk blk = blk_prepare(&(struct blk_setup){
@@ -138,7 +138,7 @@ TEST_V(write_is_stable_when_answered, through)
 	check(stable_at(&lossy, "written", 24, data, sizeof(data)), "lost though answered");
 }
 
-TEST_V(zeroes_are_stable_when_answered, through)
+TEST_PATHS(zeroes_are_stable_when_answered, through)
 {
 	struct lossy lossy = lossy_new();
 	struct blk blk = blk_prepare(&(struct blk_setup){ .path = lossy.path,

@@ -189,7 +189,7 @@ static const struct {
 };
 
 /* Nowhere to put a status: the vq stops, and the medium is as it was. */
-TEST_V(no_status_byte_breaks_the_vq, answerless)
+TEST_PATHS(no_status_byte_breaks_the_vq, answerless)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .queues = 2 });
 	unsigned char data[SECTOR], medium[SECTOR];

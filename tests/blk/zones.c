@@ -168,7 +168,7 @@ static const struct zone_type {
 	{ "reset_all", VIRTIO_BLK_T_ZONE_RESET_ALL },
 };
 
-TEST_V(on_a_disk_without_zones_unsupported, zone_types)
+TEST_PATHS(on_a_disk_without_zones_unsupported, zone_types)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .disk.mb = 16, .features = FEATURES });
 
@@ -179,7 +179,7 @@ TEST_V(on_a_disk_without_zones_unsupported, zone_types)
 }
 
 /* All is refused but what only reads, and nothing is changed. */
-TEST_V(read_only_rejected, zone_types)
+TEST_PATHS(read_only_rejected, zone_types)
 {
 	bool report = v->type == VIRTIO_BLK_T_ZONE_REPORT;
 	bool append = v->type == VIRTIO_BLK_T_ZONE_APPEND;
@@ -340,7 +340,7 @@ static void append(struct blk *blk, const struct blk_io *io, uint64_t sector)
 	blk_free(&req);
 }
 
-TEST_V(append_tells_the_sector, append_ways)
+TEST_PATHS(append_tells_the_sector, append_ways)
 {
 	struct blk blk = start(v->attributes);
 	struct blk_io io = append_io(8 * SECTOR);
@@ -468,7 +468,7 @@ TEST(append_of_more_than_the_most_rejected)
 	zone_is(&blk, Z, VIRTIO_BLK_ZS_EMPTY, Z);
 }
 
-TEST_V(append_past_the_capacity_rejected, append_ways)
+TEST_PATHS(append_past_the_capacity_rejected, append_ways)
 {
 	struct blk blk = start(v->attributes);
 	struct blk_io io = append_io(64 * SECTOR);
@@ -766,7 +766,7 @@ TEST(command_with_data_ignores_it)
 }
 
 /* Which of the two limits is met follows from what is open; afterwards all goes on. */
-TEST_V(resources, append_ways)
+TEST_PATHS(resources, append_ways)
 {
 	char attributes[200];
 	struct blk_io io = append_io(SECTOR);
@@ -825,7 +825,7 @@ TEST(sequential_writes_in_flight_ok)
 }
 
 /* Each has a place of its own, and its data are there. */
-TEST_V(appends_in_flight_ok, append_ways)
+TEST_PATHS(appends_in_flight_ok, append_ways)
 {
 	struct blk_setup setup = zoned;
 	struct blk_req reqs[BATCH];
@@ -878,7 +878,7 @@ static unsigned int take(struct vq *vq, struct blk_req *reqs, unsigned int *done
  * Detached with appends, reports and writes that fail in flight: what was taken is
  * answered, the rest is in the ring, and nothing comes after the ioctl.
  */
-TEST_V(detached_in_flight, append_ways)
+TEST_PATHS(detached_in_flight, append_ways)
 {
 	struct blk_setup setup = zoned;
 	unsigned int done = 0, appends;
@@ -915,7 +915,7 @@ TEST_V(detached_in_flight, append_ways)
 }
 
 /* Which the block layer would make one request of, and stumble over. */
-TEST_V(the_same_command_at_once_ok, zone_types)
+TEST_PATHS(the_same_command_at_once_ok, zone_types)
 {
 	struct blk blk = blk_start(&zoned);
 	struct blk_io io = { .type = v->type, .sector = Z };
@@ -966,7 +966,7 @@ static struct blk_io random_io(uint64_t *random)
  * From two queues at once, in no order that makes sense: all is answered, and the
  * kernel says nothing about it. Then all is as ever.
  */
-TEST_V_LIMIT(any_mix_is_answered, append_ways, 60)
+TEST_PATHS_LIMIT(any_mix_is_answered, append_ways, 60)
 {
 	struct blk_setup setup = zoned;
 	struct blk_req reqs[2][MIX_DEPTH];

@@ -211,7 +211,7 @@ static struct tries start(const struct request *r)
 	return t;
 }
 
-TEST_V_LIMIT(each_fault_is_answered, requests, 60)
+TEST_PATHS_LIMIT(each_fault_is_answered, requests, 60)
 {
 	unsigned int n;
 	struct tries t;

@@ -257,7 +257,7 @@ static struct scene scene_new(const struct step *step)
 	return s;
 }
 
-TEST_V_LIMIT(each_allocation_fails_once, steps, 120)
+TEST_PATHS_LIMIT(each_allocation_fails_once, steps, 120)
 {
 	struct scene s;
 

@@ -86,7 +86,7 @@ static struct scene scene_new(const struct vdev_ops *ops)
 	return (struct scene){ .path = ops->path };
 }
 
-TEST_V_LIMIT(each_allocation_fails_once, variants, 120)
+TEST_PATHS_LIMIT(each_allocation_fails_once, variants, 120)
 {
 	struct scene s;
 

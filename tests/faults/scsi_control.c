@@ -164,7 +164,7 @@ static struct tries start(const char *disk, uint64_t features)
 	return t;
 }
 
-TEST_V_LIMIT(each_function_is_answered, functions, 60)
+TEST_PATHS_LIMIT(each_function_is_answered, functions, 60)
 {
 	unsigned int own, others;
 	struct tries t;
@@ -327,7 +327,7 @@ static const struct teller {
 	{ "by_the_worker", try_to_tell, true },
 };
 
-TEST_V_LIMIT(each_event_is_told, tellers, 60)
+TEST_PATHS_LIMIT(each_event_is_told, tellers, 60)
 {
 	unsigned int n;
 	struct tries t;

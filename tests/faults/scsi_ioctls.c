@@ -362,7 +362,7 @@ static struct scene scene_new(void)
 	return s;
 }
 
-TEST_V_LIMIT(each_allocation_fails_once, steps, 120)
+TEST_PATHS_LIMIT(each_allocation_fails_once, steps, 120)
 {
 	struct scene s;
 

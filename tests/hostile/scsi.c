@@ -74,7 +74,7 @@ static const struct {
 	{ "write_bounced", 0x2a, true },
 };
 
-TEST_V(unmapped_data_is_a_failure, holes)
+TEST_PATHS(unmapped_data_is_a_failure, holes)
 {
 	struct vdev *dev = start(0);
 	struct vq *vq = scsi_queue(dev, 0);
@@ -539,7 +539,7 @@ static const struct {
 	uint64_t features;
 } fuzzes[] = { { "plain", 0 }, { "t10_pi", BIT(VIRTIO_SCSI_F_T10_PI) } };
 
-TEST_V_LIMIT(random_requests, fuzzes, 90)
+TEST_PATHS_LIMIT(random_requests, fuzzes, 90)
 {
 	struct fuzz *f = fuzz_new(v->features);
 	uint64_t end = now_ms() + 20000;

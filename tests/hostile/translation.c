@@ -172,7 +172,7 @@ static const struct {
 } rings[] = { { "descriptors", 0 }, { "avail", 1 }, { "used", 2 } };
 
 /* The vq must stop; the others have rings elsewhere. */
-TEST_V(unmapped_ring_stops_the_vq, rings)
+TEST_PATHS(unmapped_ring_stops_the_vq, rings)
 {
 	struct scene s = scene_prepare(&ways[2], &(struct blk_setup){});
 	struct chain c;

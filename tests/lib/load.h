@@ -18,7 +18,7 @@
 #define LOAD_SEGMENTS 300
 
 /* Of a slow disk whose requests must still be under way when a test does its worst. */
-#define SLOW_DISK_MS (350 + patience(350))
+#define SLOW_DISK_MS (200 + patience(200))
 
 struct load_slot {
 	uint64_t gpa;		/* of the data */

@@ -132,6 +132,8 @@ static void mark(const struct tap_test *t)
 		printf(" full %s", t->full);
 	else if (t->ways)
 		printf(" way");
+	else if (t->paths)
+		printf(" path");
 }
 
 static void list(bool plan)

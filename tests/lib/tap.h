@@ -29,7 +29,7 @@ struct tap_test {
 	size_t variant_size;
 	size_t variant_count;
 	unsigned int seconds;
-	bool ways;
+	bool ways, paths;
 	const char *full;
 	struct tap_test *next;
 };
@@ -83,6 +83,15 @@ void tap_after(bool (*fn)(void));
 	TAP_VARIANTS(id, table, .seconds = (limit))
 
 #define TEST_V(id, table) TEST_V_LIMIT(id, table, TAP_SECONDS)
+
+/*
+ * The same where each element takes the code along a path of its own, so that none of them
+ * stands for the others: every run has them all.
+ */
+#define TEST_PATHS_LIMIT(id, table, limit)				\
+	TAP_VARIANTS(id, table, .seconds = (limit), .paths = true)
+
+#define TEST_PATHS(id, table) TEST_PATHS_LIMIT(id, table, TAP_SECONDS)
 
 /*
  * The same where the elements are ways to one end, as one queue or four are, and any of

@@ -96,7 +96,7 @@ static const struct {
 	{ "more_than_32_bits", 1000, 32 << 20, VIRTIO_BLK_S_IOERR },
 };
 
-TEST_V(aliased_buffers, aliases)
+TEST_PATHS(aliased_buffers, aliases)
 {
 	struct blk blk = start(&(struct nullb){ .mb = 64 }, 1024, 64 << 20);
 	uint64_t at = guest_alloc(blk.mem, v->bytes, GUEST_PAGE);
@@ -136,7 +136,7 @@ static const struct {
 } directions[] = { { "read", false }, { "write", true } };
 
 /* Through pages of our own, and more of them than a queue may have at once. */
-TEST_V_LIMIT(bounced_4_mib, directions, 90)
+TEST_PATHS_LIMIT(bounced_4_mib, directions, 90)
 {
 	struct blk blk = start(&(struct nullb){ .mb = 64, .delay_ms = 20 }, 128, 128 << 20);
 	struct load l = load_new_at(blk.vq, 14, 4 << 20, 0, 1);

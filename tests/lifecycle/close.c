@@ -138,7 +138,7 @@ static void check_over(const char *path, const struct owner *o, void *memory, lo
 	check_dm_is_free(path);
 }
 
-TEST_V(close_with_io_in_flight, owners)
+TEST_PATHS(close_with_io_in_flight, owners)
 {
 	const char *path = slow_disk(16, SLOW_DISK_MS);
 	void *memory = shared_memory();
@@ -169,7 +169,7 @@ static void wait_to_be_killed(const char *path, const struct owner *o, void *mem
 	pause();
 }
 
-TEST_V(killed_owner, owners)
+TEST_PATHS(killed_owner, owners)
 {
 	const char *path = slow_disk(16, SLOW_DISK_MS);
 	void *memory = shared_memory();
@@ -261,13 +261,13 @@ static void heir_closes(const struct owner *o, unsigned int late_ms)
 	check_over(path, o, memory, pins);
 }
 
-TEST_V(inherited_device_closed_by_another, heirs)
+TEST_PATHS(inherited_device_closed_by_another, heirs)
 {
 	heir_closes(v, 50);
 }
 
 /* The same, when the I/O has ended long before the last close. */
-TEST_V(inherited_device_closed_late, heirs)
+TEST_PATHS(inherited_device_closed_late, heirs)
 {
 	heir_closes(v, SLOW_DISK_MS + 300);
 }
@@ -295,7 +295,7 @@ static void leave_to_watcher(const char *path, const struct owner *o, void *memo
 	((unsigned char *)memory)[VERDICT] = 1;
 }
 
-TEST_V(heir_that_closes_gets_no_answers, heirs)
+TEST_PATHS(heir_that_closes_gets_no_answers, heirs)
 {
 	const char *path = slow_disk(16, SLOW_DISK_MS);
 	unsigned char *memory = shared_memory();
@@ -351,7 +351,7 @@ static const struct owner execs[] = {
 };
 
 /* An owner that becomes another program loses its memory, and its workers. */
-TEST_V(owner_executes_a_program, execs)
+TEST_PATHS(owner_executes_a_program, execs)
 {
 	const char *path = slow_disk(16, SLOW_DISK_MS);
 	void *memory = shared_memory();

@@ -168,7 +168,7 @@ static const struct resizable {
 };
 
 /* Behind the end nothing is served, and what came to be before it is. */
-TEST_V(growth_and_cut_reach_the_guest, resizables)
+TEST_PATHS(growth_and_cut_reach_the_guest, resizables)
 {
 	const char *path = v->make(16);
 	struct blk blk = load_start(path, 1);
@@ -271,7 +271,7 @@ static const struct vanishing {
 };
 
 /* In flight or not, everything is answered; another disk takes its place. */
-TEST_V_LIMIT(vanished_disk_gives_ioerr, vanishings, 60)
+TEST_PATHS_LIMIT(vanished_disk_gives_ioerr, vanishings, 60)
 {
 	const char *path = v->make(16);
 	struct blk blk = load_start(path, 1);

@@ -192,7 +192,7 @@ static const struct {
 	{ "more_than_a_page", thp, 1, 3 << 20, 1536 },
 };
 
-TEST_V(data_in_held_pages_is_right, sorts)
+TEST_PATHS(data_in_held_pages_is_right, sorts)
 {
 	struct scene s = scene_new(v->memory(), v->queues);
 	struct load l[4];
@@ -234,7 +234,7 @@ static const struct {
 	void *(*memory)(void);
 } unheld[] = { { "small_pages", small_pages }, { "copied_by_a_fork", thp_for_forks } };
 
-TEST_V(memory_that_is_not_to_be_held, unheld)
+TEST_PATHS(memory_that_is_not_to_be_held, unheld)
 {
 	struct scene s = scene_new(v->memory(), 1);
 	struct load l = load_all(&s, 0, 65536, 0);
@@ -305,7 +305,7 @@ static const struct {
 } ends[] = { { "set_mem_table", set_mem_table }, { "detach", detach } };
 
 /* Nothing is held when the ioctl returns. */
-TEST_V(pages_are_let_go_at_once, ends)
+TEST_PATHS(pages_are_let_go_at_once, ends)
 {
 	struct scene s = scene_new(thp(), 1);
 	struct load l = load_all(&s, 0, 65536, 0);
@@ -378,7 +378,7 @@ static const struct {
 };
 
 /* Requests use what is mapped when they are made, whatever was held before. */
-TEST_V(changed_mapping_is_seen, changes)
+TEST_PATHS(changed_mapping_is_seen, changes)
 {
 	struct scene s = scene_new(thp(), 1);
 	struct load l = load_all(&s, 0, 65536, 0);

@@ -65,7 +65,7 @@ static struct blk start(const char *path)
 	return blk_start(&(struct blk_setup){ .path = path, .features = FEATURES });
 }
 
-TEST_V(io_is_charged_to_the_owner, kinds)
+TEST_PATHS(io_is_charged_to_the_owner, kinds)
 {
 	const char *disk = disk_new(), *group = cgroup_new();
 	uint64_t before;
@@ -166,7 +166,7 @@ static unsigned long pump(struct load *l, bool write, unsigned int ms, unsigned 
  * No speed is asserted: under the limit no more may complete than it allows, and
  * what does without it in no more time shows that it was the limit.
  */
-TEST_V(io_limit_of_the_owner_holds, limits)
+TEST_PATHS(io_limit_of_the_owner_holds, limits)
 {
 	const char *disk = disk_new(), *group = cgroup_new();
 	unsigned long limited, free;
@@ -213,7 +213,7 @@ static const struct kind file_write = { "", VIRTIO_BLK_T_OUT, 64 * KIB };
 static const struct kind file_flush = { "", VIRTIO_BLK_T_FLUSH };
 static const struct kind file_discard = { "", VIRTIO_BLK_T_DISCARD, 64 * KIB };
 
-TEST_V(io_of_a_file_is_charged_to_the_owner, file_kinds)
+TEST_PATHS(io_of_a_file_is_charged_to_the_owner, file_kinds)
 {
 	const char *disk = nullb_new(&(struct nullb){ .mb = 64,
 		.attributes = "discard=1 cache_size=1" });

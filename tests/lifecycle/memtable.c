@@ -145,7 +145,7 @@ static void put_blind(struct load *l, bool write)
 }
 
 /* Memory that the table names and the owner does not have: an I/O error. */
-TEST_V(request_in_unmapped_memory, holes)
+TEST_PATHS(request_in_unmapped_memory, holes)
 {
 	struct scene s = scene_start(1, v->offset);
 	long pins = pages_pinned();

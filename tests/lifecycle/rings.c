@@ -197,7 +197,7 @@ static void wait_used(struct vq *vq, uint16_t idx)
 	}
 }
 
-TEST_V(head_published_in_flight, twice)
+TEST_PATHS(head_published_in_flight, twice)
 {
 	struct blk blk = load_start(slow_disk(16, 600), 1);
 	struct load l = load_new(blk.vq, 1);

@@ -156,7 +156,7 @@ static const struct {
 };
 
 /* QD1: no later kick would hide that this one was lost. */
-TEST_V(request_put_while_detached_is_served, detached)
+TEST_PATHS(request_put_while_detached_is_served, detached)
 {
 	struct blk blk = blk_prepare(&(struct blk_setup){ .queues = 2 });
 

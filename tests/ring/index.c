@@ -19,7 +19,7 @@ static const struct mode modes[] = {
 static const struct blk_io flush = { .type = VIRTIO_BLK_T_FLUSH };
 
 /* Single requests up to the wrap, then batches over a second one. */
-TEST_V(wrap_past_65535_ok, modes)
+TEST_PATHS(wrap_past_65535_ok, modes)
 {
 	struct blk blk = blk_prepare(&(struct blk_setup){ .features = v->features });
 	unsigned char data[SECTOR], got[SECTOR];
@@ -37,7 +37,7 @@ TEST_V(wrap_past_65535_ok, modes)
 	check_eq(vq_get_base(blk.vq), 160 - 41);
 }
 
-TEST_V(batches_over_the_wrap_ok, modes)
+TEST_PATHS(batches_over_the_wrap_ok, modes)
 {
 	struct blk blk = blk_prepare(&(struct blk_setup){ .features = v->features });
 
@@ -82,17 +82,17 @@ static void request_before_start(uint64_t features, bool kick)
 	blk_reap(blk.vq, req, ARRAY_SIZE(req));
 }
 
-TEST_V(requests_before_start_are_served, modes)
+TEST_PATHS(requests_before_start_are_served, modes)
 {
 	request_before_start(v->features, false);
 }
 
-TEST_V(kick_before_start_is_not_lost, modes)
+TEST_PATHS(kick_before_start_is_not_lost, modes)
 {
 	request_before_start(v->features, true);
 }
 
-TEST_V(stop_and_start_goes_on_where_it_was, modes)
+TEST_PATHS(stop_and_start_goes_on_where_it_was, modes)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .features = v->features });
 

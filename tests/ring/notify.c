@@ -23,7 +23,7 @@ static void poll_used(struct vq *vq)
 }
 
 /* 2.7.10.2: a kick that announces nothing is not an error. */
-TEST_V(spurious_kicks_do_nothing, modes)
+TEST_PATHS(spurious_kicks_do_nothing, modes)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .features = v->features });
 
@@ -37,7 +37,7 @@ TEST_V(spurious_kicks_do_nothing, modes)
 	blk_expect(blk.vq, &flush, VIRTIO_BLK_S_OK);
 }
 
-TEST_V(double_kick_serves_once, modes)
+TEST_PATHS(double_kick_serves_once, modes)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .features = v->features });
 
@@ -52,7 +52,7 @@ TEST_V(double_kick_serves_once, modes)
 }
 
 /* Every request has its interrupt, or the wait for it fails the test. */
-TEST_V(a_thousand_requests_lose_no_notification, modes)
+TEST_PATHS(a_thousand_requests_lose_no_notification, modes)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .features = v->features });
 

@@ -63,7 +63,7 @@ static void wait_asleep(struct vq *vq)
 	vq_get(vq);
 }
 
-TEST_V(polled_requests_need_no_kick, modes)
+TEST_PATHS(polled_requests_need_no_kick, modes)
 {
 	struct blk blk = start(v, 1, FOREVER);
 
@@ -77,7 +77,7 @@ TEST_V(polled_requests_need_no_kick, modes)
 }
 
 /* Slower ones, so that the worker sees an empty ring and completions by turns. */
-TEST_V(polled_reads_and_writes_ok, modes)
+TEST_PATHS(polled_reads_and_writes_ok, modes)
 {
 	struct blk blk = blk_prepare(&(struct blk_setup){ .features = v->features,
 							  .disk.delay_ms = 1 });
@@ -96,7 +96,7 @@ TEST_V(polled_reads_and_writes_ok, modes)
 	}
 }
 
-TEST_V(without_polling_kicks_are_needed, modes)
+TEST_PATHS(without_polling_kicks_are_needed, modes)
 {
 	struct blk blk = start(v, 1, 0);
 
@@ -110,7 +110,7 @@ TEST_V(without_polling_kicks_are_needed, modes)
 }
 
 /* The budget is over: a request is not looked for, and kicks are wanted. */
-TEST_V(polling_ends_with_its_budget, modes)
+TEST_PATHS(polling_ends_with_its_budget, modes)
 {
 	struct blk blk = start(v, 1, 2000);
 
@@ -160,7 +160,7 @@ static unsigned long long worker_time(void)
 }
 
 /* At once, not only with the next request. */
-TEST_V(polling_switched_off_ends, modes)
+TEST_PATHS(polling_switched_off_ends, modes)
 {
 	struct blk blk = start(v, 1, FOREVER);
 	uint64_t end = now_ms() + VQ_WAIT_MS;
@@ -181,7 +181,7 @@ TEST_V(polling_switched_off_ends, modes)
 }
 
 /* Polling costs a CPU, and no more than the budget; who does not poll has none. */
-TEST_V(idle_device_costs_no_cpu, modes)
+TEST_PATHS(idle_device_costs_no_cpu, modes)
 {
 	struct blk blk = start(v, 1, FOREVER);
 	unsigned long long from;
@@ -202,7 +202,7 @@ TEST_V(idle_device_costs_no_cpu, modes)
 }
 
 /* One worker serves them all, though each could keep it busy for ever. */
-TEST_V(polled_queues_take_turns, modes)
+TEST_PATHS(polled_queues_take_turns, modes)
 {
 	struct blk blk = start(v, 4, FOREVER);
 
@@ -217,7 +217,7 @@ TEST_V(polled_queues_take_turns, modes)
 }
 
 /* A vq that is not polled is not kept waiting by one that is. */
-TEST_V(polled_queue_leaves_others_their_turn, modes)
+TEST_PATHS(polled_queue_leaves_others_their_turn, modes)
 {
 	struct blk blk = start(v, 2, 0);
 
@@ -230,7 +230,7 @@ TEST_V(polled_queue_leaves_others_their_turn, modes)
 }
 
 /* Ioctls want the vq's lock, which the polling worker has most of the time. */
-TEST_V(polled_queue_stops_at_once, modes)
+TEST_PATHS(polled_queue_stops_at_once, modes)
 {
 	struct blk blk = start(v, 1, FOREVER);
 	uint64_t from;

@@ -1030,7 +1030,7 @@ static bool as_expected(const struct step *step, unsigned int lun, const struct 
 	return false;
 }
 
-TEST_V_LIMIT(answers_differ_as_documented, families, 90)
+TEST_PATHS_LIMIT(answers_differ_as_documented, families, 90)
 {
 	unsigned int wrong = 0;
 

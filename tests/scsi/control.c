@@ -53,7 +53,7 @@ static const struct {
 	{ "huge", 0xffffffff, VIRTIO_SCSI_S_FUNCTION_REJECTED },
 };
 
-TEST_V(without_commands, idle)
+TEST_PATHS(without_commands, idle)
 {
 	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(v->subtype, 0, 1);
 
@@ -183,7 +183,7 @@ static const struct slow {
 };
 
 /* All that it is about has ended, and is in the used rings, when it is answered. */
-TEST_V(commands_end_before_the_answer, slow)
+TEST_PATHS(commands_end_before_the_answer, slow)
 {
 	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(v->subtype, 0, v->tag);
 	struct vdev *dev = start_slow();

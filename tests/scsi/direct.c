@@ -150,7 +150,7 @@ static const struct other {
 	{ "many_pages", 0, 0, 0, 80 }, { "more_room", 0, 0, 0, 8, .more = 512 },
 };
 
-TEST_V(other_commands_do_not, others)
+TEST_PATHS(other_commands_do_not, others)
 {
 	struct vdev *dev = start();
 	struct scsi_cmd cmd = scsi_cmd_read(0, v->blocks);
@@ -258,7 +258,7 @@ static const struct alua {
 
 #define GROUP "alua/default_tg_pt_gp"
 
-TEST_V(asymmetric_access, alua)
+TEST_PATHS(asymmetric_access, alua)
 {
 	struct vdev *dev = start();
 
@@ -334,7 +334,7 @@ static const struct reset {
 	{ "without_a_status", true, VIRTIO_SCSI_S_ABORTED, 0 },
 };
 
-TEST_V(reset_by_another_ends_commands_in_flight, resets)
+TEST_PATHS(reset_by_another_ends_commands_in_flight, resets)
 {
 	struct virtio_scsi_ctrl_tmf_req tmf = {
 		.subtype = htole32(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET),

@@ -59,7 +59,7 @@ static const struct {
 	  { "", .direct = VQ_DIRECT } },
 };
 
-TEST_V(command_is_logged, commands)
+TEST_PATHS(command_is_logged, commands)
 {
 	struct vdev *dev = start_on(&(struct scsi_lun){ .mb = 16 }, 0);
 	struct dirty d = dirty_new(dev);

@@ -92,7 +92,7 @@ static void both_ways(struct vq *vq, unsigned int blocks, const struct blk_layou
 	free(bytes);
 }
 
-TEST_V(tuples_come_back_as_written, media)
+TEST_PATHS(tuples_come_back_as_written, media)
 {
 	struct vq *vq = start(v);
 
@@ -135,7 +135,7 @@ static const struct damage {
 	{ "reference_tag_to_scsi_long_way", 7, 3, { "", .disk = SCSI_1, .long_way = true } },
 };
 
-TEST_V(damaged_write_is_refused, damages)
+TEST_PATHS(damaged_write_is_refused, damages)
 {
 	unsigned char *bytes = pi_protected(LBA, 4, 1);
 	struct scsi_cmd cmd = scsi_cmd_write_pi(LBA, 4, bytes);
@@ -162,7 +162,7 @@ static const struct medium placed[] = {
 };
 
 /* Written for another place, as a misdirected write is. */
-TEST_V(misdirected_write_is_refused, placed)
+TEST_PATHS(misdirected_write_is_refused, placed)
 {
 	unsigned char *bytes = pi_protected(LBA + 8, 4, 1);
 	struct scsi_cmd cmd = scsi_cmd_write_pi(LBA, 4, bytes);
@@ -225,7 +225,7 @@ static void must_tell_block(struct vq *vq, const struct scsi_cmd *cmd, uint32_t 
 	scsi_result_free(&res);
 }
 
-TEST_V(damaged_block_is_an_error, disks)
+TEST_PATHS(damaged_block_is_an_error, disks)
 {
 	const char *path = disk_of(v);
 	struct vq *vq = start_on(v, path);
@@ -264,7 +264,7 @@ static const struct lengths {
 };
 
 /* VIRTIO 5.6.6.1. The in-tree module of 6.12 takes some of them. */
-TEST_V(bad_length_rejected, bad)
+TEST_PATHS(bad_length_rejected, bad)
 {
 	unsigned char *bytes = calloc(1, 8192);
 	struct scsi_cmd cmd = v->out ? scsi_cmd_write(0, 8, bytes) : scsi_cmd_read(0, 8);
@@ -367,17 +367,17 @@ static void mismatch(const struct medium *m, const struct mismatch *mismatch)
 	both_ways(vq, 8, NULL);
 }
 
-TEST_V(data_of_another_length_on_ram, mismatches)
+TEST_PATHS(data_of_another_length_on_ram, mismatches)
 {
 	mismatch(&ram, v);
 }
 
-TEST_V(data_of_another_length_on_nvme, mismatches)
+TEST_PATHS(data_of_another_length_on_nvme, mismatches)
 {
 	mismatch(&(struct medium){ "", .disk = NVME }, v);
 }
 
-TEST_V(data_of_another_length_on_scsi, mismatches)
+TEST_PATHS(data_of_another_length_on_scsi, mismatches)
 {
 	mismatch(&(struct medium){ "", .disk = SCSI_1 }, v);
 }
@@ -398,7 +398,7 @@ TEST_V(no_blocks_ok, of_nothing)
 }
 
 /* A driver that did not accept the feature has headers without the lengths. */
-TEST_V(without_the_feature_ok, media)
+TEST_PATHS(without_the_feature_ok, media)
 {
 	struct vq *vq = start_with(v, disk_of(v), SCSI_FEATURES);
 	unsigned char data[4096];
@@ -427,7 +427,7 @@ static void *scribble(void *arg)
  * Linux's page cache changes what it writes while it is written. Without protection
  * information of the guest, what is on the medium is then either, and good.
  */
-TEST_V(data_may_change_while_it_is_written, media)
+TEST_PATHS(data_may_change_while_it_is_written, media)
 {
 	struct vq *vq = start_with(v, disk_of(v), SCSI_FEATURES);
 	uint64_t gpa = guest_alloc(&vq->dev->mem, 64 * 1024, GUEST_PAGE);
@@ -459,7 +459,7 @@ static void write_sector(void *arg, uint64_t sector, const void *data)
 	must(arg, &cmd, 0, 0);
 }
 
-TEST_V(misdirected_block_is_an_error, reached_otherwise)
+TEST_PATHS(misdirected_block_is_an_error, reached_otherwise)
 {
 	const char *path = disk_of(v);
 	struct vq *vq = start_on(v, path);
@@ -474,7 +474,7 @@ TEST_V(misdirected_block_is_an_error, reached_otherwise)
 }
 
 /* What a plain command needs of the device's protection, and what one with it. */
-TEST_V(commands_go_the_short_way, disks)
+TEST_PATHS(commands_go_the_short_way, disks)
 {
 	struct vq *vq = start(v);
 	struct scsi_cmd tur = { 0 };

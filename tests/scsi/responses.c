@@ -71,7 +71,7 @@ static const struct bad_lun {
 	{ "all_ones", { 255, 255, 255, 255, 255, 255, 255, 255 } },
 };
 
-TEST_V(bad_target, bad_targets)
+TEST_PATHS(bad_target, bad_targets)
 {
 	struct vq *vq = start_16();
 	struct scsi_cmd cmd = scsi_cmd_read(0, 8);
@@ -123,7 +123,7 @@ static const struct wrong_way {
 	{ "read_capacity", { .cdb = { 0x25 }, .out = "12345678", .out_len = 8 } },
 };
 
-TEST_V(wrong_way_is_a_failure, wrong_ways)
+TEST_PATHS(wrong_way_is_a_failure, wrong_ways)
 {
 	must_end(start_16(), &v->cmd, VIRTIO_SCSI_S_FAILURE);
 }
@@ -140,7 +140,7 @@ static const struct wrong_way overruns[] = {
 	{ "inquiry_of_no_data", { .cdb = { 0x12, 0, 0, 0, 96 } } },
 };
 
-TEST_V(overrun, overruns)
+TEST_PATHS(overrun, overruns)
 {
 	must_end(start_on_a_disk(), &v->cmd, VIRTIO_SCSI_S_OVERRUN);
 }

@@ -3,6 +3,7 @@
 # of them are meant. A test file's --plan says of each test what a run may leave out:
 #
 #	NAME			a behaviour: every run has it
+#	NAME path		the same; --first has it though it is not the first variant
 #	NAME way		one of several ways that lead to the same; a default run
 #				takes one of them, another one from test to test
 #	NAME full REASON	for full runs alone
@@ -51,9 +52,10 @@ plan_selector()
 			exit 2
 		}
 		while read -r name mark; do
-			[ -n "$name" ] && wanted "$name" "$want_test" || continue
 			[ -z "$want_test" ] || mark=''
-			echo "$file $name $mark"
+			if [ -n "$name" ] && wanted "$name" "$want_test"; then
+				echo "$file $name $mark"
+			fi
 		done <<<"$list"
 	done
 }
@@ -72,8 +74,9 @@ choose()
 		}
 		mode == "full" { print "+ " $0; next }
 		$3 == "full" { emit(); print "- " $0; next }
+		mode == "first" && $3 == "path" { print "+ " $0; next }
 		mode == "first" { print (seen[$1, test_of($2)]++ ? "- " : "+ ") $0; next }
-		$1 != file { emit(); file = $1; turn = length(file) }
+		$1 != file { emit(); file = $1; turn = length(file) - match(file, /[^\/]*$/) + 1 }
 		$3 != "way" || test_of($2) != test { emit() }
 		$3 == "way" { test = test_of($2); ways[n++] = $0; next }
 		{ print "+ " $0 }

@@ -74,7 +74,7 @@ report_time()
 # The 20 slowest tests of this run.
 report_slowest()
 {
-	sort -k1,1nr "$work/times" | head -n 20 | sed 's/^\([^ ]*\)/# slow: \1 s,/'
+	sort -k1,1nr "$work/times" | sed -n '1,20 { s/^\([^ ]*\)/# slow: \1 s,/; p; }'
 }
 
 # The last lines: what failed, and how to see it again by itself.
