@@ -122,7 +122,8 @@ run_machine()
 	# Pages as they were left: what leaks of the kernel's memory is to show. Grace periods
 	# end at once: what they keep goes sooner, and targets come and go by dozens of them.
 	vm_cmdline+=" init_on_alloc=0 rcupdate.rcu_expedited=1"
-	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root testbed.timeout=$run_timeout"
+	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root"
+	echo "$run_timeout" >"$vm/ctl/timeout"
 	[ -z "$run_debug" ] || run_slowly
 	run_add_disks
 	vm_command "$@"

@@ -16,7 +16,7 @@ def sync(path):
 
 for n in range(1, int(sys.argv[2]) + 1):
     # Each of another size, none of whole blocks.
-    data = os.urandom(n * 70001 % 900001)
+    data = os.urandom(n * 70001 % 250001)
     path = os.path.join(folder, str(n))
     with open(path + ".new", "wb") as f:
         f.write(data)

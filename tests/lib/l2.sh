@@ -79,12 +79,13 @@ l2_drive()
 		-device "vhost-blk-pci,drive=disk0,id=blk0${1:+,$1}")
 }
 
-# l2_start [QEMU OPTION]... -- COMMAND...: in the background.
+# l2_start [QEMU OPTION]... -- COMMAND...: in the background. It goes on from a snapshot of a
+# guest that has booted; with l2_snapshot empty it boots, with its devices there from the beginning.
 l2_start()
 {
 	rm -rf "$l2_dir/run"
-	GUEST_DIR=$l2_dir/run "$project/scripts/testbed" guest \
-		-qmp "unix:$l2_dir/qmp,server=on,wait=off" "$@" >"$l2_dir/out" 2>&1 &
+	GUEST_SNAPSHOT=${l2_snapshot-1} GUEST_DIR=$l2_dir/run "$project/scripts/testbed" guest \
+		-m 512M -qmp "unix:$l2_dir/qmp,server=on,wait=off" "$@" >"$l2_dir/out" 2>&1 &
 	l2_pid=$!
 }
 

@@ -36,7 +36,7 @@ libvirt_stop()
 }
 
 # libvirt_define EMULATOR DEVICES [MORE]: the domain l2, with what a guest needs to run
-# what libvirt_does() was given and to tell of it; libvirt_options go to its kernel.
+# what libvirt_does() was given and to tell of it.
 libvirt_define()
 {
 	cat >"$l2_dir/l2.xml" <<-EOF
@@ -48,7 +48,7 @@ libvirt_define()
 		<type arch='x86_64' machine='q35'>hvm</type>
 		<kernel>$(echo /boot/vmlinuz-6.12.*)</kernel>
 		<initrd>$project/build/testbed/l2/initrd</initrd>
-		<cmdline>console=ttyS0 panic=-1 mitigations=off loglevel=5 testbed.level=l2 ${libvirt_options-}</cmdline>
+		<cmdline>console=ttyS0 panic=-1 mitigations=off loglevel=5 testbed.level=l2</cmdline>
 	</os>
 	<features><acpi/><apic/></features>
 	<cpu mode='host-passthrough'/>
@@ -95,10 +95,12 @@ libvirt_override()
 	</qemu:frontend></qemu:device></qemu:override>"
 }
 
-# libvirt_does LINES: in the guest that is going to be started.
+# libvirt_does LINES: in the guest that is going to be started; with libvirt_movable set, in
+# one that QEMU can migrate.
 libvirt_does()
 {
 	mkdir -p "$l2_dir/run/ctl"
+	[ -z "${libvirt_movable-}" ] || touch "$l2_dir/run/ctl/movable"
 	ln -sf /var/log/libvirt/qemu/l2.log "$l2_dir/run/qemu.log"
 	echo "$1" >"$l2_dir/run/ctl/command"
 }

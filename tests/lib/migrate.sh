@@ -10,7 +10,8 @@
 
 # What comes before the guest's command: it hears from the host that it is enough. Its port
 # is open from the beginning, as what is said before is not kept; it is at its end where
-# nobody is at the other one.
+# nobody is at the other one. It is on a bus of its own, which a guest that goes on from a
+# snapshot finds: of a port that is new on a bus that it has it is not told.
 # shellcheck disable=SC2016 # for the guest's shell
 move_listen='
 	for port in /sys/class/virtio-ports/*; do
@@ -35,26 +36,38 @@ move_start()
 	move_number=0 move_downtimes=() move_change='' next_on=() next_at="unix:$l2_dir/incoming"
 	# What is sent is sent by the CPU that the guest has as well: without these the guest
 	# can be faster than that for ever, and with QEMU's own figures it is for minutes.
-	GUEST_MOVABLE=1 l2_start -pidfile "$l2_dir/pid" -m 512M \
+	GUEST_MOVABLE=1 l2_start -pidfile "$l2_dir/pid" \
 		-global migration.x-auto-converge=on -global migration.x-cpu-throttle-initial=60 \
 		-global migration.x-cpu-throttle-increment=20 \
 		-global migration.x-downtime-limit=2000 \
 		-chardev "socket,id=enough,path=$l2_dir/enough,server=on,wait=off" \
-		-device virtserialport,chardev=enough,name=enough "${options[@]}" \
+		-device virtio-serial-pci,id=more \
+		-device virtserialport,bus=more.0,chardev=enough,name=enough "${options[@]}" \
 		-- bash -c "$move_listen" listen "${@:2}"
-	l2_until 60 test -s "$l2_dir/pid" || fail "QEMU did not start"
+	l2_until 300 move_began && [ -s "$l2_dir/pid" ] || { l2_tell; fail "QEMU did not start"; }
 	move_pid=$(cat "$l2_dir/pid")
 	mapfile -d '' -t move_options <"/proc/$move_pid/cmdline"
+}
+
+# QEMU runs, or whoever starts it has given up.
+move_began()
+{
+	[ -s "$l2_dir/pid" ] || ! kill -0 "$l2_pid"
 }
 
 # What the next QEMU is called with, into next_options; $move_change, a sed script, is what
 # a test has it called with otherwise.
 move_prepare()
 {
-	local n=$((move_number + 1)) option
+	local n=$((move_number + 1)) option before=''
 
 	next_options=()
 	for option in "${move_options[@]}"; do
+		# What the first one went on from itself.
+		if [ "$option" = -incoming ] || [ "$before" = -incoming ]; then
+			before=$option
+			continue
+		fi
 		next_options+=("$(sed -e "s:$l2_dir/\(qmp\|pid\|enough\)\b:$l2_dir/\1.$n:" \
 			-e "s:$l2_dir/run/console.log:$l2_dir/console.$n:" -e "$move_change" <<<"$option")")
 	done
@@ -250,8 +263,7 @@ work_start()
 	wipefs -qaf "$l2_disk"
 	GUEST_TIMEOUT=3600 move_start -smp 4 "${@:2}" -- bash -c "$work" work "$1"
 	l2_says started
-	# Each has got something to do.
-	sleep 5
+	l2_says "the first file"
 }
 
 # The file system, as the host finds it.

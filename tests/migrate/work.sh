@@ -10,7 +10,7 @@ blocks()
 	local n=0
 
 	until [ -e /tmp/enough ]; do
-		fio --name=moved --filename="${disk}2" --rw=randrw --bs=4k --size=4M --numjobs=4 \
+		fio --name=moved --filename="${disk}2" --rw=randrw --bs=4k --size=1M --numjobs=4 \
 			--offset_increment=16M --ioengine=io_uring --iodepth=32 --direct=1 \
 			--verify=crc32c --verify_fatal=1 --verify_state_save=0 --group_reporting \
 			>/tmp/fio 2>&1 || { cat /tmp/fio; return 1; }
@@ -26,10 +26,11 @@ files()
 
 	until [ -e /tmp/enough ]; do
 		name=/mnt/$((n % 40))
-		head -c $((n * 70001 % 900001 + 1)) /dev/urandom >"$name.new"
+		head -c $((n * 70001 % 190001 + 1)) /dev/urandom >"$name.new"
 		sync "$name.new"
 		sha256sum <"$name.new" >"$name.sum"
 		mv "$name.new" "$name"
+		[ $n != 0 ] || echo "the first file"
 		n=$((n + 1))
 	done
 	umount /mnt
