@@ -2,14 +2,14 @@
 # The kernel L1 and L2 run on, our modules built for it, the initrd, and the
 # layer: the folder that overlayfs lays over the root, with what is ours.
 
-# kernel_select VERSION [DEBUG]: sets kbuild, that kernel's folder under build/.
-# With DEBUG it is the debug kernel of that version.
+# kernel_select VERSION [debug|debug-more]: sets kbuild, that kernel's folder under build/;
+# the debug kernel of that version, where that is asked for, or the larger one.
 kernel_select()
 {
 	[ "$1" = 6.12 ] || die "kernel $1 is not in the testbed yet; there is 6.12"
 	kernel_version=$1
 	kernel_debug=${2-}
-	kbuild=$build/testbed/$kernel_version${kernel_debug:+-debug}
+	kbuild=$build/testbed/$kernel_version${kernel_debug:+-$kernel_debug}
 	mkdir -p "$kbuild"
 }
 
@@ -30,6 +30,12 @@ kernel_of_debug()
 	vmlinuz=$debug/vmlinuz
 	kbase=/cache/${debug##*/}
 	kdir=$kbase/build
+}
+
+# Where our modules are built: apart, where they are to count which lines are reached.
+modules_find()
+{
+	modules=$build/modules/$release${TESTBED_COVERAGE:+-coverage}
 }
 
 # initrd_make FOLDER MODULE...: modules that must be there before the root is, in order
@@ -60,7 +66,7 @@ initrd_setup()
 modules_make()
 {
 	in_root make -C /project --no-print-directory -j"$(nproc)" \
-		KDIR="$kdir" modules
+		KDIR="$kdir" COVERAGE="${TESTBED_COVERAGE-}" modules
 }
 
 tests_make()
@@ -74,21 +80,19 @@ tests_make()
 layer_make()
 {
 	local partial=$kbuild/layer.partial
-	local modules=$partial/usr/lib/modules/$release ko
+	local installed=$partial/usr/lib/modules/$release
 
 	rm -rf "$partial"
-	mkdir -p "$modules/updates"
-	for ko in "$build/modules/$release"/*.ko; do
-		cp "$ko" "$modules/updates/"
-	done
+	mkdir -p "$installed/updates"
+	cp "$modules"/*.ko "$installed/updates/"
 	if [ -n "$kernel_debug" ]; then
-		cp -r "$debug/lib/modules/$release"/. "$modules/"
+		cp -r "$debug/lib/modules/$release"/. "$installed/"
 	else
-		cp "$root/lib/modules/$release"/modules.{order,builtin,builtin.modinfo} "$modules/"
-		ln -s "/lib/modules/$release/kernel" "$modules/kernel"
+		cp "$root/lib/modules/$release"/modules.{order,builtin,builtin.modinfo} "$installed/"
+		ln -s "/lib/modules/$release/kernel" "$installed/kernel"
 	fi
 	in_root depmod -b "/project${partial#"$top"}/usr" "$release"
-	[ -n "$kernel_debug" ] || rm "$modules/kernel"
+	[ -n "$kernel_debug" ] || rm "$installed/kernel"
 	cp -r "$qemu"/usr/local "$partial/usr/"
 	mv "$partial" "$layer"
 	# The last few stay, for machines that run on them.
@@ -110,7 +114,8 @@ kernel_setup()
 		step modules "building the modules for $release" modules_make
 		step tests "building the tests' programs" tests_make
 	fi
-	layer_key=$(key_of "$build/modules/$release"/*.ko -- "$qemu_key" "$root_key" "$kbase")
+	modules_find
+	layer_key=$(key_of "$modules"/*.ko -- "$qemu_key" "$root_key" "$kbase")
 	layer=$kbuild/layer-$layer_key
 	[ -d "$layer" ] || step layer "laying out what is ours" layer_make
 }

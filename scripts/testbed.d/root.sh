@@ -40,11 +40,15 @@ in_root()
 	"${in_root[@]}"
 }
 
-# build_in_root NAME PIECE: build-NAME makes that piece of the cache, in the root.
+# build_in_root NAME PIECE [ARGUMENT]...: build-NAME makes that piece of the cache, in the
+# root.
 build_in_root()
 {
-	in_root bash "/project/scripts/testbed.d/build-$1" \
-		"/cache/$1-build.partial" "/cache/${2##*/}.partial"
-	mv "$2.partial" "$2"
-	rm -rf "$cache/$1-build.partial"
+	local name=$1 piece=$2
+
+	shift 2
+	in_root bash "/project/scripts/testbed.d/build-$name" \
+		"/cache/$name-build.partial" "/cache/${piece##*/}.partial" "$@"
+	mv "$piece.partial" "$piece"
+	rm -rf "$cache/$name-build.partial"
 }

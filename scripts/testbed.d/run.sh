@@ -7,6 +7,7 @@ run_usage()
 	usage: scripts/testbed run [OPTION]... -- COMMAND...
 	  --kernel V    the kernel of L1: 6.12 (the default)
 	  --debug       the debug kernel of that version
+	  --more        where that is the debug kernel, one with KVM and more devices
 	  --icount      count instructions: guest time = instructions executed
 	  --smp N       vCPUs (default 2)
 	  --mem M       memory (default 6G)
@@ -25,7 +26,7 @@ run_usage()
 run_options()
 {
 	run_version=6.12 run_icount='' run_smp=2 run_mem=6G run_timeout=1800
-	run_disks=() run_share='' run_debug='' run_peer=''
+	run_disks=() run_share='' run_debug='' run_more='' run_peer='' run_command=()
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel)	run_version=${2?} ;;
@@ -35,14 +36,15 @@ run_options()
 		--share)	run_share=$(realpath -e "${2?}") ;;
 		--timeout)	run_timeout=${2?} ;;
 		--icount)	run_icount=1; shift; continue ;;
-		--debug)	run_debug=1; shift; continue ;;
+		--debug)	run_debug=debug; shift; continue ;;
+		--more)		run_more=1; shift; continue ;;
 		--peer)		run_peer=1; shift; continue ;;
-		--)		shift; run_command=("$@"); return ;;
+		--)		shift; run_command=("$@"); break ;;
 		*)		say "testbed: unknown option '$1'"; run_usage ;;
 		esac
 		shift 2
 	done
-	run_command=()
+	run_debug+=${run_debug:+${run_more:+-more}}
 }
 
 # run_disk INDEX SPEC: an NVMe controller of L1 with sparse files behind it.
