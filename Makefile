@@ -8,14 +8,17 @@ release = $(shell sed -n 's/^.define UTS_RELEASE "\(.*\)"/\1/p' \
 	$(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 
 # The kernel's build writes beside the sources: it is given a tree of links.
-out = $(CURDIR)/build/modules/$(release)
+# With COVERAGE=1 they count which of their lines are reached, for scripts/coverage.
+out = $(CURDIR)/build/modules/$(release)$(if $(COVERAGE),-coverage)
+gcov = $(if $(COVERAGE),GCOV_PROFILE=y CFLAGS_GCOV="-fprofile-arcs -ftest-coverage \
+	-fno-tree-loop-im -fprofile-update=atomic")
 tree = $(out)/tree
 private = $(out)/private
 
 Q = $(if $(V),,@)
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules modules_install install demo check fuzz bench style clean
+.PHONY: help modules modules_install install demo check coverage fuzz bench style clean
 
 help: ## show this
 	@sed -n 's/^\([a-z_]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 30
@@ -39,7 +42,7 @@ modules: ## build vhost_storage.ko, vhost_blk.ko and vhost_scsi.ko for KDIR
 	$(Q)mkdir -p $(tree)
 	$(Q)cp -rsf $(CURDIR)/Kbuild $(CURDIR)/drivers $(CURDIR)/include $(tree)
 	$(Q)find $(tree) -xtype l -delete
-	$(Q)$(MAKE) $(if $(V),,-s) -C $(KDIR) M=$(tree) VHOST_PRIVATE=$(private) W=1 modules
+	$(Q)$(MAKE) $(if $(V),,-s) -C $(KDIR) M=$(tree) VHOST_PRIVATE=$(private) W=1 $(gcov) modules
 	$(Q)cp $(tree)/drivers/vhost/*/vhost_*.ko $(out)/
 
 modules_install: modules ## install the modules under updates/ of KDIR's kernel
@@ -58,6 +61,9 @@ demo: ## set everything up, then show a guest using vhost_blk
 check: ## set everything up, then run the default tests: 18 minutes; FULL=1: all there are
 	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(if $(FIRST),--first) \
 		$(if $(FULL),--full) $(if $(STOP),--stop-at-first-failure) $(T)
+
+coverage: ## which lines of the modules the tests reach, on the debug kernel: a table
+	$(Q)scripts/coverage $(if $(FIRST),--first) $(T)
 
 fuzz: ## give a device in the testbed random requests for TIME seconds
 	$(Q)scripts/testbed run --kernel $(KERNEL) $(if $(DEBUG),--debug) --timeout $$(($(TIME) + 300)) -- \

@@ -206,3 +206,20 @@ unload()
 	# Which leaks these are, leaks() has seen.
 	kernel_alarms "$group: modules unload" 'kmemleak: [0-9]+ new suspected memory leaks'
 }
+
+# Where our modules count which of their lines are reached: what this machine has, as files
+# in /out, for scripts/coverage.
+keep_coverage()
+{
+	local counts=/sys/kernel/debug/gcov/project/build/modules dir file
+
+	[ -n "$in_vm" ] && [ -d $counts ] || return 0
+	dir=/out/coverage/$group.$from.$$
+	cd $counts/*/tree/drivers/vhost || return 0
+	for file in */*.gcda; do
+		mkdir -p "$dir/${file%/*}"
+		# Its size is not known before it is read.
+		cat "$file" >"$dir/$file"
+	done
+	cd / || return
+}
