@@ -16,23 +16,45 @@
  */
 #define VSTOR_DRAIN_TELL	(10 * HZ)
 
-static void vstor_vq_wait(struct vstor_vq *svq)
+/* Until the other vqs are looked at. */
+#define VSTOR_DRAIN_LOOK	(HZ / 50 + 1)
+
+/* Finishes what is done. Returns a vq that has more in flight, or NULL. */
+static struct vstor_vq *vstor_dev_complete(struct vhost_dev *dev)
 {
-	while (!wait_event_timeout(svq->drained, !llist_empty(&svq->done) ||
-				   !atomic_read(&svq->in_flight), VSTOR_DRAIN_TELL))
-		pr_warn("vhost_storage: device %u vq %u: stopping, waits for the backend to end %d requests\n",
-			svq->number, svq->index, atomic_read(&svq->in_flight));
+	struct vstor_vq *svq, *left = NULL;
+	int i;
+
+	for (i = 0; i < dev->nvqs; i++) {
+		svq = to_vstor_vq(dev->vqs[i]);
+		if (!atomic_read(&svq->in_flight))
+			continue;
+		mutex_lock(&svq->vq.mutex);
+		vstor_vq_complete(svq);
+		mutex_unlock(&svq->vq.mutex);
+		if (atomic_read(&svq->in_flight))
+			left = svq;
+	}
+	return left;
 }
 
-static void vstor_vq_drain(struct vstor_vq *svq)
+/*
+ * All vqs in turns: the commands of one may wait for those of another, as a reset does, and
+ * nobody else may be there to finish these.
+ */
+static void vstor_dev_drain(struct vhost_dev *dev)
 {
-	struct vhost_virtqueue *vq = &svq->vq;
+	unsigned long tell = jiffies + VSTOR_DRAIN_TELL;
+	struct vstor_vq *svq;
 
-	while (atomic_read(&svq->in_flight)) {
-		vstor_vq_wait(svq);
-		mutex_lock(&vq->mutex);
-		vstor_vq_complete(svq);
-		mutex_unlock(&vq->mutex);
+	while ((svq = vstor_dev_complete(dev))) {
+		wait_event_timeout(svq->drained, !llist_empty(&svq->done) ||
+				   !atomic_read(&svq->in_flight), VSTOR_DRAIN_LOOK);
+		if (time_before(jiffies, tell))
+			continue;
+		pr_warn("vhost_storage: device %u vq %u: stopping, waits for the backend to end %d requests\n",
+			svq->number, svq->index, atomic_read(&svq->in_flight));
+		tell = jiffies + VSTOR_DRAIN_TELL;
 	}
 }
 
@@ -52,9 +74,7 @@ void vstor_dev_stop(struct vhost_dev *dev)
 	/* All first, so that the waits for their commands overlap. */
 	for (i = 0; i < dev->nvqs; i++)
 		vstor_vq_set_stopped(to_vstor_vq(dev->vqs[i]), true);
-	/* The first may be a control queue, whose commands wait for those of others. */
-	for (i = dev->nvqs; i--;)
-		vstor_vq_drain(to_vstor_vq(dev->vqs[i]));
+	vstor_dev_drain(dev);
 	/* vstor_cmd_done() may still be looking at the vq of its command. */
 	synchronize_rcu();
 	vhost_dev_flush(dev);
