@@ -184,3 +184,31 @@ TEST(file_goes_with_its_device)
 	close(blk.dev->fd);
 	check_errno(access(path, R_OK), ENOENT);
 }
+
+/* Requests count once each, as the disk has ended them, however many rounds that took. */
+TEST(failures_and_rounds_are_counted)
+{
+	const char *disk = dm_linear_new(nullb_new(&(struct nullb){}), 32768);
+	struct blk blk = blk_start(&(struct blk_setup){ .path = disk,
+		.features = BLK_FEATURES | BIT(VIRTIO_BLK_F_WRITE_ZEROES) });
+	struct virtio_blk_discard_write_zeroes ranges[8];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(ranges); i++)
+		ranges[i] = (struct virtio_blk_discard_write_zeroes){
+			.sector = i * 1024, .num_sectors = 1024 };
+	for (unsigned int i = 0; i < 2; i++)
+		blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_WRITE_ZEROES,
+				.out = ranges, .out_len = sizeof(ranges) }, VIRTIO_BLK_S_OK);
+	dm_set(disk, "0 32768 error\\n");
+	for (unsigned int i = 0; i < 3; i++)
+		blk_expect(blk.vq, &(struct blk_io){ .in_len = SECTOR }, VIRTIO_BLK_S_IOERR);
+	blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_WRITE_ZEROES,
+			.out = ranges, .out_len = sizeof(ranges) }, VIRTIO_BLK_S_IOERR);
+	vq_settle(blk.vq);
+	check_eq(stat_of("write_zeroes", 1), 3);
+	check_eq(stat_of("read", 1), 3);
+	check_eq(stat_of("status_ok", 1), 2);
+	check_eq(stat_of("status_ioerr", 1), 4);
+	check_eq(stat_sum("latency", 1, LATENCY_BUCKETS), 6);
+	check_eq(stat_of("in_flight", 1), 0);
+}

@@ -69,9 +69,12 @@ static const struct {
 	const char *name;
 	uint8_t opcode;
 	bool odd;
+	/* Pages that are there, before the hole and behind it. */
+	unsigned int good;
 } holes[] = {
 	{ "read", 0x28, false }, { "write", 0x2a, false }, { "read_bounced", 0x28, true },
-	{ "write_bounced", 0x2a, true },
+	{ "write_bounced", 0x2a, true }, { "read_into_a_hole", 0x28, false, 5 },
+	{ "write_into_a_hole", 0x2a, false, 5 }, { "large_read_into_a_hole", 0x28, false, 40 },
 };
 
 TEST_PATHS(unmapped_data_is_a_failure, holes)
@@ -79,19 +82,22 @@ TEST_PATHS(unmapped_data_is_a_failure, holes)
 	struct vdev *dev = start(0);
 	struct vq *vq = scsi_queue(dev, 0);
 	bool write = v->opcode == 0x2a;
-	uint64_t at = guest_alloc(&dev->mem, 8192, GUEST_PAGE);
+	unsigned int pages = 2 * v->good + 1, blocks = pages * 8;
+	uint64_t at = guest_alloc(&dev->mem, (pages + 1) * GUEST_PAGE, GUEST_PAGE);
 	uint64_t meta = guest_alloc(&dev->mem, 4096, GUEST_PAGE);
 	struct virtio_scsi_cmd_req *cmd = guest_ptr(&dev->mem, meta, 4096);
 	struct virtio_scsi_cmd_resp *resp = (void *)(cmd + 1);
 	struct seg header = { meta, sizeof(*cmd), false };
 	struct seg answer = { meta + sizeof(*cmd), sizeof(*resp), true };
-	struct seg data = { at + v->odd, 4096, !write };
+	struct seg data = { at + v->odd, pages * GUEST_PAGE, !write };
 	long pins = pages_pinned();
 
-	*cmd = (struct virtio_scsi_cmd_req){ .lun = { 1, 1 }, .cdb = { v->opcode, [8] = 8 } };
+	*cmd = (struct virtio_scsi_cmd_req){ .lun = { 1, 1 },
+		.cdb = { v->opcode, [7] = blocks >> 8, [8] = blocks } };
 	memset(resp, SCSI_NO_RESPONSE, sizeof(*resp));
 	/* No unit attention is to come first. */
 	must_serve(dev);
+	at += v->good * GUEST_PAGE;
 	check_ok(munmap(guest_ptr(&dev->mem, at, 8192), 8192));
 	vq_submit(vq, write ? (struct seg[]){ header, data, answer } :
 			      (struct seg[]){ header, answer, data }, 3, VQ_DIRECT);

@@ -135,6 +135,26 @@ TEST_WAYS(unmapped_page_among_good_ones, ways)
 	scene_must_serve(&l.s, "unmapped data");
 }
 
+/* One buffer of which a page is missing: those before it are not kept. */
+TEST_V(buffer_that_runs_into_a_hole_rejected, ways)
+{
+	struct land l = land_start(v);
+	uint64_t mark = guest_mark(l.s.blk.mem);
+	long pins = pages_pinned();
+
+	check(!munmap(l.next + 5 * GUEST_PAGE, GUEST_PAGE), "munmap: %m");
+	for (unsigned int i = 0; i < 10; i++) {
+		struct chain c = chain_put(&l.s, i % 2, 0, LEN);
+
+		c.d[1]->addr = htole64(NEAR_GPA + PART + i / 2 * GUEST_PAGE);
+		c.d[1]->len = htole32(8 * GUEST_PAGE);
+		chain_expect(&c, "the data", VIRTIO_BLK_S_IOERR);
+		check_eq(pages_pinned(), pins);
+		guest_release(l.s.blk.mem, mark);
+	}
+	scene_must_serve(&l.s, "a hole in the data");
+}
+
 /* Tables and rings lie in memory, too. */
 TEST_WAYS(unmapped_table_stops_the_vq, ways)
 {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The disk under the device fails, vanishes, or becomes another. */
+#include <endian.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,4 +152,74 @@ TEST(deferred_removal_happens_at_the_stop)
 		sleep_ms(20);
 	}
 	loads_finish(l, QUEUES);
+}
+
+/* Requests across the middle of a disk of which one half fails. */
+
+#define HALF 16384u
+#define ACROSS_BYTES (2u << 20)
+/* Where one begins: a bio takes so many pages, the first one in the first half. */
+#define ACROSS (HALF - 240 * GUEST_PAGE / SECTOR)
+/* Each page of its data by itself, so that none follows on the one before. */
+static const struct blk_layout in_pages = {
+	"", .out = { BLK_HEADER }, .out_every = GUEST_PAGE, .in_every = GUEST_PAGE,
+};
+
+static const struct half {
+	const char *name;
+	uint32_t type;
+	/* The second half; else the first. */
+	bool second;
+} halves[] = {
+	{ "read_of_a_bad_first_half", VIRTIO_BLK_T_IN },
+	{ "read_of_a_bad_second_half", VIRTIO_BLK_T_IN, true },
+	{ "write_of_a_bad_first_half", VIRTIO_BLK_T_OUT },
+	{ "write_of_a_bad_second_half", VIRTIO_BLK_T_OUT, true },
+	{ "discard_of_a_bad_first_half", VIRTIO_BLK_T_DISCARD },
+	{ "discard_of_a_bad_second_half", VIRTIO_BLK_T_DISCARD, true },
+	{ "zeroes_of_a_bad_first_half", VIRTIO_BLK_T_WRITE_ZEROES },
+	{ "zeroes_of_a_bad_second_half", VIRTIO_BLK_T_WRITE_ZEROES, true },
+};
+
+/* What is bad fails at once, what is good comes later. */
+static const char *half_broken(bool second)
+{
+	const char *lower = nullb_new(&(struct nullb){ .attributes = "discard=1" });
+	char table[200];
+
+	run_command("modprobe dm_delay");
+	if (second)
+		snprintf(table, sizeof(table), "0 %u delay %s 0 200\\n%u %u error\\n", HALF, lower,
+			 HALF, HALF);
+	else
+		snprintf(table, sizeof(table), "0 %u error\\n%u %u delay %s %u 200\\n", HALF, HALF,
+			 HALF, lower, HALF);
+	return dm_new(table);
+}
+
+TEST_V(error_of_one_half, halves)
+{
+	struct virtio_blk_discard_write_zeroes ranges[] = {
+		{ .sector = htole64(HALF - 1024), .num_sectors = htole32(1024) },
+		{ .sector = htole64(HALF), .num_sectors = htole32(1024) },
+	};
+	struct blk_io io = { .type = v->type, .layout = &in_pages };
+	struct blk blk = blk_start(&(struct blk_setup){
+		.path = half_broken(v->second), .features = BLK_FEATURES |
+		BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES) });
+
+	if (v->type == VIRTIO_BLK_T_IN) {
+		io.in_len = ACROSS_BYTES;
+		io.sector = ACROSS;
+	} else if (v->type == VIRTIO_BLK_T_OUT) {
+		io.out = calloc(1, ACROSS_BYTES);
+		io.out_len = ACROSS_BYTES;
+		io.sector = ACROSS;
+	} else {
+		io.out = ranges;
+		io.out_len = sizeof(ranges);
+	}
+	blk_expect_len(blk.vq, &io, VIRTIO_BLK_S_IOERR, io.in_len ? 0 : 1);
+	blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_IN, .in_len = SECTOR,
+			.sector = v->second ? 0 : HALF }, VIRTIO_BLK_S_OK);
 }

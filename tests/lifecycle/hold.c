@@ -437,6 +437,42 @@ TEST(stop_while_closed_pages_wait)
 	check_eq(pinned_kib(), 0);
 }
 
+/* Reads of all of the data, of which there is no room for two at a time. */
+static void put_reads_of_all(struct scene *s, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		uint64_t meta = guest_alloc(s->blk.mem, BLK_HEADER + 1, 16);
+		struct seg segs[] = {
+			{ meta, BLK_HEADER, false }, { DATA_GPA, DATA_BYTES, true },
+			{ meta + BLK_HEADER, 1, true },
+		};
+
+		memset(guest_ptr(s->blk.mem, meta, BLK_HEADER), 0, BLK_HEADER);
+		vq_add(s->blk.vq, segs, ARRAY_SIZE(segs), VQ_DIRECT);
+	}
+	blk_send(s->blk.vq);
+}
+
+/* Those that wait for their turn use nothing meanwhile: the stop finds no reader. */
+TEST(large_held_requests_wait_their_turn)
+{
+	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
+	struct scene s = scene_over(lower, slow_disk_over(lower, 100), thp(), 1);
+	struct load l = load_all(&s, 0, 300 << 10, 0);
+	uint64_t end = now_ms() + patience(15000);
+
+	do {
+		check(now_ms() < end, "not all pages are held");
+		hold(&l);
+	} while (pages_pinned() < s.pins + DATA_PAGES);
+	put_reads_of_all(&s, 4);
+	for (unsigned int i = 0; i < 4; i++)
+		vq_get(s.blk.vq);
+	detach(&s);
+	check_eq(pages_pinned(), s.pins);
+	check_eq(pinned_kib(), 0);
+}
+
 /* Held pages are writable; memory that is no more is not written. */
 TEST(read_only_memory_is_not_written)
 {

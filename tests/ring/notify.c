@@ -2,7 +2,7 @@
 /* Kicks and interrupts: VIRTIO 2.7.7, 2.7.10. */
 #include <string.h>
 
-#include "blk.h"
+#include "scene.h"
 #include "tap.h"
 
 static const struct blk_io flush = { .type = VIRTIO_BLK_T_FLUSH };
@@ -64,6 +64,22 @@ TEST_PATHS(a_thousand_requests_lose_no_notification, modes)
 		vq_get(blk.vq);
 		guest_release(blk.mem, mark);
 	}
+}
+
+/* The disk ends requests some time after it got them: while others are taken, and told. */
+TEST_V_LIMIT(completions_at_any_time_are_told, modes, 60)
+{
+	struct blk blk = blk_start(&(struct blk_setup){ .features = v->features,
+		.disk.attributes = "irqmode=2 completion_nsec=20000" });
+	struct carousel c = carousel_new(blk.vq, false, VIRTIO_BLK_T_IN, 0, SECTOR);
+	uint64_t random = 1;
+
+	for (unsigned int i = 0; i < 5000; i++) {
+		carousel_send(&c, 1 + prng(&random) % 4);
+		check(carousel_wait(&c, prng(&random) % 2), "round %u waits for ever", i);
+	}
+	check(carousel_wait(&c, 0), "the last ones wait for ever");
+	check_eq(*c.status, VIRTIO_BLK_S_OK);
 }
 
 /* 2.7.7.2, first half: without EVENT_IDX the flag decides. */

@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "scene.h"
 #include "tap.h"
 
 static const struct blk_io flush = { .type = VIRTIO_BLK_T_FLUSH };
@@ -122,6 +123,31 @@ TEST_PATHS(polling_ends_with_its_budget, modes)
 	vq_quiet(blk.vq, VQ_QUIET_MS);
 	check(vq_kick(blk.vq), "no kick is wanted, and nobody polls");
 	vq_get(blk.vq);
+}
+
+static void spin_us(unsigned int us)
+{
+	struct timespec from, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	do {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - from.tv_sec) * 1000000ll + (now.tv_nsec - from.tv_nsec) / 1000 < us);
+}
+
+/* Each comes about when the device has polled long enough, and asks for kicks again. */
+TEST_V_LIMIT(requests_at_the_end_of_the_budget_ok, modes, 60)
+{
+	struct blk blk = start(v, 1, 100);
+	struct carousel c = carousel_new(blk.vq, false, VIRTIO_BLK_T_GET_ID, 0,
+					 VIRTIO_BLK_ID_BYTES);
+	uint64_t random = 1;
+
+	for (unsigned int i = 0; i < 10000; i++) {
+		carousel_send(&c, 1);
+		check(carousel_wait(&c, 0), "request %u waits for ever", i);
+		spin_us(prng(&random) % 200);
+	}
 }
 
 /* Nanoseconds of CPU time that the device's workers have had. */

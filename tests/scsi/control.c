@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The control queue: task management, whose answers come last, and notifications. */
 #include <endian.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "load.h"
 #include "scsi.h"
@@ -339,4 +342,155 @@ TEST(stop_while_a_function_waits)
 	collect(dev, res);
 	for (unsigned int i = 0; i < REQUESTS; i++)
 		check(res[i].io.done, "the command %u has not ended", i);
+}
+
+/* Names that are the same in their lower half are others. */
+TEST(tags_have_64_bits)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf =
+		tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK, 0, 103 | 1ull << 32);
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+	uint64_t from;
+
+	put_slow(dev, res);
+	from = now_ms();
+	scsi_tmf_do(dev, &tmf, COMPLETE);
+	check(now_ms() - from < SLOW_DISK_MS - 100, "it waited for the command of another");
+	sleep_ms(SLOW_DISK_MS);
+	collect(dev, res);
+	scsi_check_response(&res[3], VIRTIO_SCSI_S_OK);
+}
+
+/* SPC-4: the next command of the guest is told that its nexus was lost. */
+TEST(nexus_reset_is_told)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET, 0, 0);
+	struct scsi_cmd tur = { .cdb = { 0 } };
+	struct vdev *dev = start();
+	struct scsi_result res;
+
+	scsi_tmf_do(dev, &tmf, COMPLETE);
+	res = scsi_cmd_do(scsi_queue(dev, 0), &tur);
+	scsi_check_sense(&res, 6, 0x29, 7);
+	res = scsi_cmd_do(scsi_queue(dev, 0), &tur);
+	scsi_check_sense(&res, 0, 0, 0);
+}
+
+/* What was aborted was one command, and not all that come after it in its place. */
+TEST(requests_go_on_after_an_abort)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, 0, 0);
+	struct scsi_cmd tur = { .cdb = { 0 } };
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS];
+
+	put_slow(dev, res);
+	scsi_tmf_do(dev, &tmf, COMPLETE);
+	collect(dev, res);
+	for (unsigned int i = 0; i < 2 * REQUESTS; i++) {
+		res[0] = scsi_cmd_do(scsi_queue(dev, i & 1), &tur);
+		scsi_check_response(&res[0], VIRTIO_SCSI_S_OK);
+	}
+}
+
+#define BEHIND 9
+#define BEHIND_BLOCKS 2048
+
+/* A disk that has nothing to do, so that it ends all that it was kept from at once. */
+static const char *stopped_disk(void)
+{
+	const char *lower = nullb_new(&(struct nullb){ .discards_data = true });
+
+	return dm_linear_new(lower, device_sectors(lower));
+}
+
+/*
+ * The second of many commands that end together is aborted; the others have much to copy,
+ * before the used entries of all are there.
+ */
+static void abort_in_a_batch(struct vdev *dev, struct vq *vq, const char *disk)
+{
+	static const struct blk_layout bounced = { "", .direct = VQ_DIRECT, .offset = 8,
+		.in = { RESP } };
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK, 0, 99);
+	struct scsi_cmd large = scsi_cmd_read(0, BEHIND_BLOCKS), small = scsi_cmd_read(0, 1);
+	struct scsi_result res[BEHIND + 1];
+	uint64_t mark = guest_mark(&dev->mem);
+	unsigned int n = 0;
+	bool there = false;
+	struct used u;
+
+	large.layout = &bounced;
+	small.tag = 99;
+	disk_suspend(disk);
+	for (unsigned int i = 0; i <= BEHIND; i++)
+		res[i] = scsi_cmd_add(vq, i == 1 ? &small : &large);
+	blk_send(vq);
+	sleep_ms(100);
+	scsi_control_add(dev, &tmf, sizeof(tmf), 1);
+	blk_send(dev->vqs[0]);
+	disk_resume_soon(disk);
+	vq_get(dev->vqs[0]);
+	for (; vq_pop(vq, &u); n++)
+		there |= u.head == res[1].io.head;
+	check(there, "the answer is there before the used entry of its command");
+	for (; n <= BEHIND; n++)
+		vq_get(vq);
+	guest_release(&dev->mem, mark);
+}
+
+static const struct {
+	const char *name;
+	unsigned int queue;
+} behinds[] = { { "first_queue", 0 }, { "second_queue", 1 } };
+
+/* With a worker for each queue. */
+TEST_V(answer_comes_behind_the_batch, behinds)
+{
+	const char *disk = stopped_disk();
+	struct vdev *dev = start_with(&(struct scsi_lun){ .path = disk });
+
+	for (unsigned int i = 0; i < 4; i++)
+		check_ok(vq_attach_worker(dev->vqs[i], check_ok(vdev_new_worker(dev))));
+	for (unsigned int round = 0; round < 3; round++)
+		abort_in_a_batch(dev, scsi_queue(dev, v->queue), disk);
+}
+
+/* In the owner: commands in flight, and a reset that waits for them. */
+static void wait_for_ever(int ready)
+{
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, 0, 0);
+	struct vdev *dev = scsi_start(SCSI_WWPN, 2, 128, SCSI_FEATURES);
+	struct scsi_result res[REQUESTS];
+
+	vdev_start(dev);
+	put_slow(dev, res);
+	scsi_control_add(dev, &tmf, sizeof(tmf), 1);
+	blk_send(dev->vqs[0]);
+	sleep_ms(50);
+	check_eq(write(ready, "", 1), 1);
+	pause();
+}
+
+/* Nobody finishes commands but the close itself. */
+TEST(killed_while_a_function_waits)
+{
+	uint64_t end;
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	scsi_target_with(&(struct scsi_lun){ .path = slow_disk(16, 2 * SLOW_DISK_MS) });
+	check_ok(pipe(ready));
+	pid = check_ok(fork());
+	if (!pid)
+		wait_for_ever(ready[1]);
+	check_eq(read(ready[0], &c, 1), 1);
+	check_ok(kill(pid, SIGKILL));
+	end = now_ms() + patience(8000);
+	while (!waitpid(pid, NULL, WNOHANG)) {
+		check(now_ms() < end, "the close of the killed owner hangs");
+		sleep_ms(20);
+	}
 }

@@ -273,6 +273,31 @@ TEST_PATHS(asymmetric_access, alua)
 	must_read(dev, true);
 }
 
+TEST(port_that_is_offline)
+{
+	struct vdev *dev = start();
+
+	must_read(dev, true);
+	put_attribute(SCSI_TPG "/lun/lun_0", "alua_tg_pt_offline", "1");
+	read_must_end(dev, 2, 0x04, 0x12);
+	put_attribute(SCSI_TPG "/lun/lun_0", "alua_tg_pt_offline", "0");
+	must_read(dev, true);
+}
+
+/* The last block as a number of 64 bits would wrap. */
+TEST(range_that_wraps_rejected)
+{
+	struct vdev *dev = start();
+	struct scsi_cmd read = scsi_cmd_read(0, 8);
+	struct scsi_result res;
+
+	memset(read.cdb + 2, 0xff, 8);
+	read.cdb[9] = 0xfc;
+	res = by_us(dev, &read, false);
+	scsi_check_response(&res, VIRTIO_SCSI_S_OK);
+	scsi_check_sense(&res, 5, 0x21, 0);
+}
+
 TEST(read_only_backstore)
 {
 	struct vdev *dev = start_on(&(struct scsi_lun){
@@ -403,6 +428,33 @@ TEST(ordered_command_waits)
 		scsi_check_sense(&res[i], 0, 0, 0);
 	scsi_cmd_finish(&ordered, vq_get(scsi_queue(dev, 1)));
 	must_read(dev, true);
+}
+
+/* Nor does one overtake it that comes while it waits. */
+TEST(command_behind_an_ordered_one_waits)
+{
+	struct vdev *dev = start_slow();
+	struct scsi_result res[REQUESTS + 1], ordered;
+	struct scsi_cmd cmd = scsi_cmd_read(0, 8);
+	unsigned long long before;
+	struct used u;
+
+	put_slow(dev, res);
+	cmd.lun = other_lun;
+	cmd.task_attr = VIRTIO_SCSI_S_ORDERED;
+	ordered = scsi_cmd_add(scsi_queue(dev, 1), &cmd);
+	blk_send(scsi_queue(dev, 1));
+	sleep_ms(50);
+	before = went_direct();
+	cmd = scsi_cmd_read(0, 8);
+	res[REQUESTS] = scsi_cmd_add(scsi_queue(dev, 0), &cmd);
+	blk_send(scsi_queue(dev, 0));
+	scsi_finish_all(scsi_queue(dev, 0), res, REQUESTS + 1);
+	check_eq(went_direct(), before);
+	check(vq_pop(scsi_queue(dev, 1), &u), "it has overtaken the ORDERED one");
+	scsi_cmd_finish(&ordered, u);
+	scsi_check_sense(&ordered, 0, 0, 0);
+	scsi_check_sense(&res[REQUESTS], 0, 0, 0);
 }
 
 TEST(error_of_the_device)

@@ -235,3 +235,16 @@ TEST(events_go_with_the_endpoint)
 	give(dev, EVENT);
 	vq_quiet(events_of(dev), VQ_QUIET_MS);
 }
+
+/* But that some were missed stays true, for who takes the guest elsewhere to ask for. */
+TEST(missed_outlives_the_endpoint)
+{
+	struct vdev *dev = start(BIT(VIRTIO_SCSI_F_HOTPLUG));
+	uint32_t missed = 1;
+
+	check_ok(ioctl(dev->fd, VHOST_SCSI_SET_EVENTS_MISSED, &missed));
+	check_ok(scsi_clear_endpoint(dev, SCSI_WWPN));
+	missed = 0;
+	check_ok(ioctl(dev->fd, VHOST_SCSI_GET_EVENTS_MISSED, &missed));
+	check_eq(missed, 1);
+}

@@ -246,6 +246,36 @@ TEST_PATHS(damaged_block_is_an_error, disks)
 	must(vq, &cmd, 0, 0);
 }
 
+static const struct {
+	const char *name;
+	uint32_t blocks;
+	struct medium medium;
+} tuples[] = {
+	{ "few", 8, { "", .ram_type = 1 } }, { "many", 512, { "", .ram_type = 1 } },
+	{ "few_of_the_short_way", 8, { "", .disk = NVME } },
+};
+
+/* A command that makes none has no others to show. */
+TEST_V(tuples_of_the_command_before_are_gone, tuples)
+{
+	struct scsi_cmd inquiry = { .cdb = { 0x12, 0, 0, 0x20 }, .pi_in = v->blocks * PI,
+				    .in_len = v->blocks * PI + 0x2000 };
+	struct vq *vq = start(&v->medium);
+	struct scsi_result res;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		both_ways(vq, v->blocks, NULL);
+		res = scsi_cmd_do(vq, &inquiry);
+		scsi_check_response(&res, VIRTIO_SCSI_S_OK);
+		scsi_check_sense(&res, 0, 0, 0);
+		for (uint32_t at = 0; at < inquiry.pi_in; at++)
+			check(!res.data[at], "byte %u of the tuples is %02x", at, res.data[at]);
+		check_same(res.data + inquiry.pi_in + 8, (const unsigned char *)"LIO-ORG", 7,
+			   "the vendor");
+		scsi_result_free(&res);
+	}
+}
+
 static const struct lengths {
 	const char *name;
 	bool out;

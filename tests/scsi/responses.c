@@ -128,6 +128,32 @@ TEST_PATHS(wrong_way_is_a_failure, wrong_ways)
 	must_end(start_16(), &v->cmd, VIRTIO_SCSI_S_FAILURE);
 }
 
+/* What the target core refuses, and what does not get there. */
+static const struct {
+	const char *name;
+	struct scsi_cmd cmd;
+	uint8_t asc;
+} refused[] = {
+	{ "unknown_command", { .cdb = { 0xc0 } }, 0x20 },
+	{ "no_such_lun", { .cdb = { 0 }, .lun = (const uint8_t[]){ 1, 1, 0x40, 7, 0, 0, 0, 0 } }, 0x25 },
+};
+
+/* COMPARE AND WRITE tells in its sense data where the difference is. */
+TEST_V(sense_of_the_command_before_is_gone, refused)
+{
+	static unsigned char data[2 * SCSI_BLOCK] = { [300] = 1 };
+	const struct scsi_cmd compare = { .cdb = { 0x89, [13] = 1 }, .out = data,
+					  .out_len = sizeof(data) };
+	struct vq *vq = start_on_a_disk();
+	struct scsi_result first = scsi_cmd_do(vq, &v->cmd), then;
+
+	scsi_check_sense(&first, 5, v->asc, 0);
+	must_sense(vq, &compare, 0x0e, 0x1d, 0);
+	then = scsi_cmd_do(vq, &v->cmd);
+	scsi_check_sense(&then, 5, v->asc, 0);
+	check_same(then.resp.sense, first.resp.sense, sizeof(then.resp.sense), "the sense data");
+}
+
 /* More is asked for than there is room for, or data. */
 static const struct wrong_way overruns[] = {
 	{ "read", { .cdb = { 0x28, 0, 0, 0, 0, 0, 0, 0, 2 }, .in_len = 512 } },
