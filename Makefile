@@ -18,7 +18,7 @@ private = $(out)/private
 Q = $(if $(V),,@)
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules modules_install install demo check coverage fuzz bench style clean
+.PHONY: help modules modules_install install demo check coverage mutate fuzz bench style clean
 
 help: ## show this
 	@sed -n 's/^\([a-z_]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 30
@@ -32,6 +32,7 @@ help: ## show this
 	@echo '  FULL=1      with check: what a default run leaves out, too'
 	@echo '  FIRST=1     with check: of tests that differ by a value only the first one'
 	@echo '  STOP=1      with check: end at the first failure'
+	@echo '  M=NAME      with mutate: one mutant'
 	@echo '  TIME=S SEED=N   with fuzz: for how long (default: $(TIME)), and which requests'
 	@echo '  QUICK=1     with bench: a few figures, in minutes'
 	@echo '  V=1         show the commands'
@@ -64,6 +65,9 @@ check: ## set everything up, then run the default tests: 18 minutes; FULL=1: all
 
 coverage: ## which lines of the modules the tests reach, on the debug kernel: a table
 	$(Q)scripts/coverage $(if $(FIRST),--first) $(T)
+
+mutate: ## do the tests find bugs? Each mutant of tests/mutants, and the score
+	$(Q)scripts/mutate $(M)
 
 fuzz: ## give a device in the testbed random requests for TIME seconds
 	$(Q)scripts/testbed run --kernel $(KERNEL) $(if $(DEBUG),--debug) --timeout $$(($(TIME) + 300)) -- \
