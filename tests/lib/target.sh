@@ -1,17 +1,22 @@
 # shellcheck shell=bash
-# Targets of the vhost fabric with a block device as LUN 0, as targetcli makes them; which
-# module serves them is the caller's. Sourced.
+# Targets of the vhost fabric with a block device or a file as LUN 0, as targetcli makes
+# them; which module serves them is the caller's. Sourced.
 
 target_lio=/sys/kernel/config/target
+# Of what sort the backstores are: iblock_0, or fileio_0.
+target_hba=iblock_0
 
 # target_store NAME DEVICE: a backstore.
 target_store()
 {
-	local store=$target_lio/core/iblock_0/$1
+	local store=$target_lio/core/$target_hba/$1
 
-	modprobe -a target_core_mod target_core_iblock
+	modprobe -a target_core_mod target_core_iblock target_core_file
 	mkdir -p "$store"
-	echo "udev_path=$2" >"$store/control"
+	case $target_hba in
+	iblock_*) echo "udev_path=$2" ;;
+	fileio_*) echo "fd_dev_name=$2,fd_dev_size=$(stat -c %s "$2")" ;;
+	esac >"$store/control"
 	echo 1 >"$store/enable"
 }
 
@@ -22,7 +27,7 @@ target_make()
 
 	mkdir -p "$tpg/lun/lun_0"
 	echo "$2" >"$tpg/nexus"
-	ln -s "$target_lio/core/iblock_0/$3" "$tpg/lun/lun_0/$3"
+	ln -s "$target_lio/core/$target_hba/$3" "$tpg/lun/lun_0/$3"
 }
 
 # target_free WWPN NAME: both gone.
@@ -32,5 +37,5 @@ target_free()
 
 	rm -f "$tpg/lun/lun_0/$2"
 	echo NULL >"$tpg/nexus"
-	rmdir "$tpg/lun/lun_0" "$tpg" "${tpg%/*}" "$target_lio/core/iblock_0/$2"
+	rmdir "$tpg/lun/lun_0" "$tpg" "${tpg%/*}" "$target_lio/core/$target_hba/$2"
 }
