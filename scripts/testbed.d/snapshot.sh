@@ -85,6 +85,19 @@ snapshot_is_complete()
 	snapshot_qmp "$1" query-migrate | grep -q '"status": "completed"'
 }
 
+# snapshot_save PID MONITOR FILE FOLDER: saves the guest when it waits; its QEMU ends.
+snapshot_save()
+{
+	snapshot_until "$1" grep -q 'testbed: l2 waits' "$4/console.log" || return 1
+	# No time is too long for it to stand still: all goes at once.
+	snapshot_qmp "$2" migrate-set-parameters '{"max-bandwidth":0,"downtime-limit":1000000}'
+	snapshot_qmp "$2" migrate "{\"uri\":\"file:$3\"}"
+	snapshot_until "$1" snapshot_is_complete "$2" || return 1
+	# It may be gone before it has answered.
+	snapshot_qmp "$2" quit || :
+	wait "$1"
+} >>"$4/qemu.log"
+
 # snapshot_make FILE: in a subshell, for what is said of a machine is said in variables.
 snapshot_make()
 {
@@ -101,13 +114,7 @@ snapshot_make()
 	vm_boot_kernel
 	"$guest_binary" "${vm_args[@]}" >"$dir/qemu.log" 2>&1 </dev/null 9<&- &
 	pid=$!
-	# No time is too long for it to stand still: all goes at once.
-	snapshot_until $pid grep -q 'testbed: l2 waits' "$dir/console.log" &&
-		snapshot_qmp "$monitor" migrate-set-parameters \
-			'{"max-bandwidth":0,"downtime-limit":1000000}' >>"$dir/qemu.log" &&
-		snapshot_qmp "$monitor" migrate "{\"uri\":\"file:$1\"}" >>"$dir/qemu.log" &&
-		snapshot_until $pid snapshot_is_complete "$monitor" &&
-		{ snapshot_qmp "$monitor" quit >>"$dir/qemu.log" || :; } && wait $pid || {
+	snapshot_save $pid "$monitor" "$1" "$dir" || {
 		tail -n 20 "$dir/qemu.log" "$dir/console.log" >&2
 		kill -KILL $pid 2>/dev/null || :
 		die "no snapshot of a guest could be made"

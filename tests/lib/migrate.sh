@@ -44,7 +44,8 @@ move_start()
 		-device virtio-serial-pci,id=more \
 		-device virtserialport,bus=more.0,chardev=enough,name=enough "${options[@]}" \
 		-- bash -c "$move_listen" listen "${@:2}"
-	l2_until 300 move_began && [ -s "$l2_dir/pid" ] || { l2_tell; fail "QEMU did not start"; }
+	l2_until 300 move_began || :
+	[ -s "$l2_dir/pid" ] || { l2_tell; fail "QEMU did not start"; }
 	move_pid=$(cat "$l2_dir/pid")
 	mapfile -d '' -t move_options <"/proc/$move_pid/cmdline"
 }

@@ -213,9 +213,9 @@ keep_coverage()
 {
 	local counts=/sys/kernel/debug/gcov/project/build/modules dir file
 
-	[ -n "$in_vm" ] && [ -d $counts ] || return 0
+	[ -d "$counts" ] || return 0
 	dir=/out/coverage/$group.$from.$$
-	cd $counts/*/tree/drivers/vhost || return 0
+	cd "$counts"/*/tree/drivers/vhost || return 0
 	for file in */*.gcda; do
 		mkdir -p "$dir/${file%/*}"
 		# Its size is not known before it is read.
