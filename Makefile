@@ -59,7 +59,7 @@ install: modules_install ## that, and what lets libvirt use vhost_blk: a udev ru
 demo: ## set everything up, then show a guest using vhost_blk
 	$(Q)scripts/demo
 
-check: ## set everything up, then run the default tests: 18 minutes; FULL=1: all there are
+check: ## set everything up, then run the default tests; FULL=1: all there are
 	$(Q)scripts/check --kernel $(KERNEL) $(if $(DEBUG),--debug) $(if $(FIRST),--first) \
 		$(if $(FULL),--full) $(if $(STOP),--stop-at-first-failure) $(T)
 
