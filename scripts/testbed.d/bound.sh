@@ -104,7 +104,7 @@ bound_run()
 	[ -z "${VHOST_STORAGE_BOUND-}" ] || return 0
 	bound_be_root "$@"
 	# Whoever lacks it is told by host_packages.
-	command -v unshare flock >/dev/null || return 0
+	command -v unshare >/dev/null || return 0
 	bound_find_callers
 	VHOST_STORAGE_BOUND=1 setpriv --pdeathsig KILL \
 		unshare --mount --pid --fork --kill-child --mount-proc -- \
