@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -26,6 +27,18 @@ unsigned int guest_add(struct guest *g, uint64_t gpa, uint64_t size)
 	n = guest_add_at(g, gpa, size, hva);
 	g->region[n].fd = fd;
 	return n;
+}
+
+void *huge_memory(size_t size, unsigned char byte)
+{
+	char *p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(p != MAP_FAILED, "mmap: %m");
+	p += -(unsigned long)p % HUGE_PAGE;
+	check(!madvise(p, size, MADV_HUGEPAGE), "madvise: %m");
+	memset(p, byte, size);
+	return p;
 }
 
 uint64_t guest_alloc_in(struct guest *g, unsigned int region, uint64_t size,

@@ -11,6 +11,7 @@
 
 #define GUEST_REGIONS 64
 #define GUEST_PAGE 4096
+#define HUGE_PAGE (2ul << 20)
 
 /* Where the first region is put, unless a test says otherwise. */
 #define GUEST_BASE 0x40000000ull
@@ -35,6 +36,12 @@ unsigned int guest_add(struct guest *g, uint64_t gpa, uint64_t size);
 
 /* Adds one that shows other pages, at hva, which may be another region's. */
 unsigned int guest_add_at(struct guest *g, uint64_t gpa, uint64_t size, void *hva);
+
+/*
+ * Memory for guest_add_at(): private, in transparent huge pages, each byte of it this one. As
+ * QEMU has a guest's it is when the caller has kept it from children, too (MADV_DONTFORK).
+ */
+void *huge_memory(size_t size, unsigned char byte);
 
 /* Gives size bytes of the first region, at an address that is align * n. */
 uint64_t guest_alloc(struct guest *g, uint64_t size, uint64_t align);

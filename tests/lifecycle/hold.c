@@ -17,7 +17,6 @@
 #include "tap.h"
 
 #define SYSCTL_VM "/proc/sys/vm"
-#define HUGE_PAGE (2ul << 20)
 #define DATA_GPA 0x80000000ull
 #define DATA_PAGES 8
 #define DATA_BYTES (DATA_PAGES * HUGE_PAGE)
@@ -65,12 +64,7 @@ static unsigned long huge_bytes(const void *at)
 
 static void *thp_for_forks(void)
 {
-	char *p = map_at(NULL, DATA_BYTES + HUGE_PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	p += -(unsigned long)p % HUGE_PAGE;
-	check(!madvise(p, DATA_BYTES, MADV_HUGEPAGE), "madvise: %m");
-	memset(p, BLK_UNTOUCHED, DATA_BYTES);
-	return p;
+	return huge_memory(DATA_BYTES, BLK_UNTOUCHED);
 }
 
 /* As QEMU has a guest's. */

@@ -18,7 +18,6 @@
 
 #define DATA_GPA 0x80000000ull
 #define DATA_BYTES (1ul << 20)
-#define HUGE_PAGE (2ul << 20)
 /* Of the reads: all of the data. */
 #define READS 16u
 #define READ_BYTES (DATA_BYTES / READS)
@@ -184,17 +183,12 @@ TEST_V(private_file_stays_as_it_is, devices)
 
 /* Of a huge page, that is held from one request to the next. */
 
-static unsigned char *huge_memory(void)
+static unsigned char *held_memory(void)
 {
-	char *p = mmap(NULL, 2 * HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		       -1, 0);
+	unsigned char *p = huge_memory(HUGE_PAGE, BLK_UNTOUCHED);
 
-	check(p != MAP_FAILED, "mmap: %m");
-	p += -(unsigned long)p % HUGE_PAGE;
-	check(!madvise(p, HUGE_PAGE, MADV_HUGEPAGE) && !madvise(p, HUGE_PAGE, MADV_DONTFORK),
-	      "madvise: %m");
-	memset(p, BLK_UNTOUCHED, HUGE_PAGE);
-	return (unsigned char *)p;
+	check(!madvise(p, HUGE_PAGE, MADV_DONTFORK), "madvise: %m");
+	return p;
 }
 
 /* All that can be had back: pages that MADV_FREE has given up and nobody changed since. */
@@ -224,7 +218,7 @@ TEST(read_of_a_held_page_is_kept)
 	struct load l;
 
 	cgroup_enter(group);
-	p = huge_memory();
+	p = held_memory();
 	blk = blk_prepare(&(struct blk_setup){ .path = disk, .num = 256 });
 	guest_add_at(blk.mem, DATA_GPA, HUGE_PAGE, p);
 	vdev_start(blk.dev);

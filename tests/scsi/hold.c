@@ -8,22 +8,16 @@
 #include "scsi.h"
 #include "tap.h"
 
-#define HUGE_PAGE (2ul << 20)
 #define DATA_GPA 0x80000000ull
 #define DATA_BYTES (4 * HUGE_PAGE)
 
 /* As QEMU has a guest's. */
-static unsigned char *huge_memory(void)
+static unsigned char *memory(void)
 {
-	char *p = mmap(NULL, DATA_BYTES + HUGE_PAGE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p = huge_memory(DATA_BYTES, BLK_UNTOUCHED);
 
-	check(p != MAP_FAILED, "mmap: %m");
-	p += -(unsigned long)p % HUGE_PAGE;
-	check(!madvise(p, DATA_BYTES, MADV_HUGEPAGE) && !madvise(p, DATA_BYTES, MADV_DONTFORK),
-	      "madvise: %m");
-	memset(p, BLK_UNTOUCHED, DATA_BYTES);
-	return (unsigned char *)p;
+	check(!madvise(p, DATA_BYTES, MADV_DONTFORK), "madvise: %m");
+	return p;
 }
 
 /* One command of 64 KiB, its data anywhere in the memory. */
@@ -41,7 +35,7 @@ TEST_LIMIT(held_pages_move_the_same_data, 60)
 	struct vdev *dev = scsi_start(scsi_target_with(&(struct scsi_lun){ .path = disk }), 1, 64,
 				      SCSI_FEATURES);
 	uint64_t end = now_ms() + patience(10000);
-	unsigned char *p = huge_memory(), want[65536];
+	unsigned char *p = memory(), want[65536];
 	long pins = pages_pinned();
 	struct vq *vq;
 
