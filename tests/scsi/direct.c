@@ -409,19 +409,28 @@ TEST(preempt_and_abort_ends_commands_in_flight)
 		      res[i].resp.status);
 }
 
+/* An ORDERED read by the second queue. */
+static struct scsi_result put_ordered(struct vdev *dev)
+{
+	struct scsi_cmd cmd = scsi_cmd_read(0, 8);
+	struct scsi_result res;
+
+	cmd.lun = other_lun;
+	cmd.task_attr = VIRTIO_SCSI_S_ORDERED;
+	res = scsi_cmd_add(scsi_queue(dev, 1), &cmd);
+	blk_send(scsi_queue(dev, 1));
+	return res;
+}
+
 /* It waits for those in flight, whichever way they went, and those behind it for it. */
 TEST(ordered_command_waits)
 {
 	struct vdev *dev = start_slow();
 	struct scsi_result res[REQUESTS], ordered;
-	struct scsi_cmd cmd = scsi_cmd_read(0, 8);
 	struct used u;
 
 	put_slow(dev, res);
-	cmd.lun = other_lun;
-	cmd.task_attr = VIRTIO_SCSI_S_ORDERED;
-	ordered = scsi_cmd_add(scsi_queue(dev, 1), &cmd);
-	blk_send(scsi_queue(dev, 1));
+	ordered = put_ordered(dev);
 	scsi_finish_all(scsi_queue(dev, 0), res, REQUESTS);
 	check(!vq_pop(scsi_queue(dev, 1), &u), "the ORDERED one has overtaken");
 	for (unsigned int i = 0; i < REQUESTS; i++)
@@ -440,13 +449,9 @@ TEST(command_behind_an_ordered_one_waits)
 	struct used u;
 
 	put_slow(dev, res);
-	cmd.lun = other_lun;
-	cmd.task_attr = VIRTIO_SCSI_S_ORDERED;
-	ordered = scsi_cmd_add(scsi_queue(dev, 1), &cmd);
-	blk_send(scsi_queue(dev, 1));
+	ordered = put_ordered(dev);
 	sleep_ms(50);
 	before = went_direct();
-	cmd = scsi_cmd_read(0, 8);
 	res[REQUESTS] = scsi_cmd_add(scsi_queue(dev, 0), &cmd);
 	blk_send(scsi_queue(dev, 0));
 	scsi_finish_all(scsi_queue(dev, 0), res, REQUESTS + 1);
