@@ -279,9 +279,10 @@ static const char *judge_shared(const struct ring_chain *c, uint32_t len)
 	return NULL;
 }
 
-static const char *end(struct blk_model *m, const struct ring_chain *c, uint32_t len)
+static const char *end(void *model, const struct ring_chain *c, uint32_t len)
 {
 	const struct blk_expected *e = c->request;
+	struct blk_model *m = model;
 	const char *w = c->shared ? judge_shared(c, len) : judge(m, c, len);
 
 	m->judged += !c->shared;
@@ -297,17 +298,5 @@ static const char *end(struct blk_model *m, const struct ring_chain *c, uint32_t
 
 const char *blk_model_collect(struct blk_model *m, unsigned int queue)
 {
-	struct ring_chain *c;
-	const char *w;
-	uint32_t len;
-
-	for (;;) {
-		w = ring_model_used(&m->ring[queue], &c, &len);
-		if (w || !c)
-			return w;
-		w = end(m, c, len);
-		ring_chain_free(c);
-		if (w)
-			return w;
-	}
+	return ring_model_collect(&m->ring[queue], end, m);
 }

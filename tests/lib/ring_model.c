@@ -235,6 +235,25 @@ void ring_chain_free(struct ring_chain *chain)
 	free(chain);
 }
 
+const char *ring_model_collect(struct ring_model *r, const char *(*end)(void *model,
+			       const struct ring_chain *chain, uint32_t len), void *model)
+{
+	struct ring_chain *c;
+	const char *w;
+	uint32_t len;
+
+	for (;;) {
+		w = ring_model_used(r, &c, &len);
+		if (w || !c)
+			return w;
+		if (end)
+			w = end(model, c, len);
+		ring_chain_free(c);
+		if (w)
+			return w;
+	}
+}
+
 const char *ring_model_drained(const struct ring_model *r, uint16_t base)
 {
 	uint16_t left = r->taken - base;

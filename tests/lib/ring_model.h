@@ -69,6 +69,13 @@ const char *ring_model_used(struct ring_model *r, struct ring_chain **chain, uin
 void ring_chain_free(struct ring_chain *chain);
 
 /*
+ * All that have come: @end, if there is one, judges each chain with its used length and says
+ * what is wrong, or NULL; at the first that is, this ends and returns it.
+ */
+const char *ring_model_collect(struct ring_model *r, const char *(*end)(void *model,
+			       const struct ring_chain *chain, uint32_t len), void *model);
+
+/*
  * The device was stopped, and says that it has taken all chains before this index.
  * Returns what is wrong with that: these have used entries, and no other ones.
  */

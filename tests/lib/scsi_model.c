@@ -242,10 +242,11 @@ static const char *judge_failed(const struct scsi_expected *e,
 		     sense_key(r));
 }
 
-static const char *end(struct scsi_model *m, const struct ring_chain *c, uint32_t len)
+static const char *end(void *model, const struct ring_chain *c, uint32_t len)
 {
 	const struct scsi_expected *e = c->request;
 	struct ring_cursor at = ring_writable(c);
+	struct scsi_model *m = model;
 	struct virtio_scsi_cmd_resp r;
 	const char *w = NULL;
 	bool good = false;
@@ -267,20 +268,7 @@ static const char *end(struct scsi_model *m, const struct ring_chain *c, uint32_
 
 const char *scsi_model_collect(struct scsi_model *m, unsigned int queue)
 {
-	struct ring_chain *c;
-	const char *w;
-	uint32_t len;
-
-	for (;;) {
-		w = ring_model_used(&m->ring[queue], &c, &len);
-		if (w || !c)
-			return w;
-		if (m->requests[queue])
-			w = end(m, c, len);
-		ring_chain_free(c);
-		if (w)
-			return w;
-	}
+	return ring_model_collect(&m->ring[queue], m->requests[queue] ? end : NULL, m);
 }
 
 void scsi_model_reset(struct scsi_model *m, unsigned int queue)
