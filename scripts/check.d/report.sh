@@ -43,9 +43,8 @@ keep_durations()
 
 	shift
 	sed -n "s:^    ok [0-9]* - \([^. ]*\)\.\([^ ]*\) # \([0-9.]*\) s\$:$group/\1/\2 \3:p" "$@" \
-		>"$log/durations.new"
-	touch "$durations"
-	awk '!seen[$1]++' "$log/durations.new" "$durations" >"$durations.new"
+		>"$log/durations.now"
+	awk '!seen[$1]++' "$log/durations.now" "$durations" >"$durations.new"
 	mv "$durations.new" "$durations"
 }
 
