@@ -39,5 +39,7 @@ tap_main()
 			sed 's/ # full:/ full/'; return ;;
 	esac
 	declare -F "test_${1-}" >/dev/null || fail "no test '${1-}' in $0"
+	# shellcheck disable=SC2034 # the test's
+	tap_name=$1
 	"test_$1"
 }
