@@ -61,20 +61,18 @@ move_began()
 # has nobody at its other end: that file is not on the other host.
 move_prepare()
 {
-	local n=$((move_number + 1)) option before=''
+	local n=$((move_number + 1)) option before='' options=()
 
-	next_options=()
 	for option in "${move_options[@]}"; do
 		# What the first one went on from itself.
-		if [ "$option" = -incoming ] || [ "$before" = -incoming ]; then
-			before=$option
-			continue
-		fi
-		next_options+=("$(sed -e "s:$l2_dir/\(qmp\|pid\|enough\)\b:$l2_dir/\1.$n:" \
-			-e "s:$l2_dir/run/console.log:$l2_dir/console.$n:" \
-			-e 's/^file,.*,id=testbed\.go$/null,id=testbed.go/' \
-			-e "$move_change" <<<"$option")")
+		[ "$option" = -incoming ] || [ "$before" = -incoming ] || options+=("$option")
+		before=$option
 	done
+	# One process for all of them: the guest leaves little time for others.
+	mapfile -d '' -t next_options < <(printf '%s\0' "${options[@]}" |
+		sed -z -e "s:$l2_dir/\(qmp\|pid\|enough\)\b:$l2_dir/\1.$n:" \
+			-e "s:$l2_dir/run/console.log:$l2_dir/console.$n:" \
+			-e 's/^file,.*,id=testbed\.go$/null,id=testbed.go/' -e "$move_change")
 }
 
 # The one that is to take over: it waits at $next_at.
