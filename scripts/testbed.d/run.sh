@@ -84,7 +84,9 @@ run_accel()
 	accel=${TESTBED_ACCEL:-$accel}
 	case $accel,$run_icount in
 	kvm,)	vm_args+=(-accel kvm -cpu host) ;;
-	tcg,)	vm_args+=(-accel "tcg,thread=multi,tb-size=1024" -cpu max) ;;
+	tcg,)	# Without what costs an emulator more than it saves: a fifth level of
+		# page tables, and strings that are copied byte by byte.
+		vm_args+=(-accel "tcg,thread=multi,tb-size=1024" -cpu max,la57=off,erms=off,fsrm=off) ;;
 	tcg,1)	vm_args+=(-accel "tcg,thread=single,tb-size=1024" -cpu max
 			-icount "shift=0,sleep=off") ;;
 	*)	die "TESTBED_ACCEL is tcg or kvm (and tcg with --icount), not '$accel'" ;;
