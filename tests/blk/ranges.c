@@ -340,7 +340,7 @@ TEST(large_zeroes_ok)
 TEST(large_zeroes_take_turns)
 {
 	struct blk blk = blk_start(&(struct blk_setup){ .features = FEATURES,
-		.path = nullb_new(&(struct nullb){ .mb = 32, .delay_ms = 200 }) });
+		.path = nullb_new(&(struct nullb){ .mb = 32, .delay_ms = 40 }) });
 	struct blk_req req[3];
 	range_t r[RANGES_MAX];
 

@@ -288,7 +288,7 @@ TEST_V_LIMIT(random_mix_ok, mixes, 60)
 	struct shadow *s = calloc(1, sizeof(*s));
 	size_t bytes = QUEUES * DEPTH * STRETCH;
 	unsigned char *got = malloc(bytes);
-	uint64_t mark, end = now_ms() + 4000;
+	uint64_t mark, end = now_ms() + stress_ms(1500);
 
 	s->mix = v;
 	s->state = 42;

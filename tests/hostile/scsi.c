@@ -545,10 +545,10 @@ static const struct {
 	uint64_t features;
 } fuzzes[] = { { "plain", 0 }, { "t10_pi", BIT(VIRTIO_SCSI_F_T10_PI) } };
 
-TEST_PATHS_LIMIT(random_requests, fuzzes, 90)
+TEST_PATHS_LIMIT(random_requests, fuzzes, 150)
 {
 	struct fuzz *f = fuzz_new(v->features);
-	uint64_t end = now_ms() + 20000;
+	uint64_t end = now_ms() + stress_ms(8000);
 	long pins = pages_pinned();
 
 	/* It is to get through with them. */
@@ -595,7 +595,7 @@ TEST_LIMIT(headers_change_while_they_are_read, 60)
 	uint64_t meta = guest_alloc(&dev->mem, 4096, GUEST_PAGE), data;
 	struct virtio_scsi_cmd_req_pi *cmd = guest_ptr(&dev->mem, meta, 4096);
 	struct flipper f = { .at = (void *)cmd, .len = sizeof(*cmd) };
-	uint64_t end = now_ms() + 10000;
+	uint64_t end = now_ms() + stress_ms(4000);
 	unsigned long n = 0;
 	pthread_t thread;
 

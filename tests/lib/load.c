@@ -308,7 +308,7 @@ void loads_stop_at_random(struct load *l, const struct load_way *way, const char
 	const char *text = getenv("STOPS");
 	unsigned long left = 0, stops = 0, wanted = text && *text ? strtoul(text, NULL, 10) : 0;
 	struct vdev *dev = l->vq->dev;
-	uint64_t end = now_ms() + 6000, random = 42;
+	uint64_t end = now_ms() + stress_ms(3000), random = 42;
 
 	while (wanted ? stops < wanted : stops < 30 && now_ms() < end) {
 		random_round(l, way->queues, &random);

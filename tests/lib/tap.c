@@ -186,6 +186,13 @@ unsigned int patience(unsigned int ms)
 	return ms * slowness;
 }
 
+unsigned int stress_ms(unsigned int ms)
+{
+	const char *mode = getenv("TESTS_MODE");
+
+	return mode && !strcmp(mode, "full") ? 8 * ms : ms;
+}
+
 /* Waits for the child's end, up to a time; false if it lives on. */
 static bool ended(pid_t pid, int *status, unsigned int ms)
 {

@@ -172,6 +172,9 @@ bool on_debug_kernel(void);
  */
 unsigned int patience(unsigned int ms);
 
+/* How long to look for what happens now and then: ms, and in a full run eight times that. */
+unsigned int stress_ms(unsigned int ms);
+
 /* A small deterministic generator: a failing sequence can be repeated. */
 uint64_t prng(uint64_t *state);
 

@@ -188,7 +188,7 @@ TEST_PATHS(killed_owner, owners)
 TEST_LIMIT(killed_owner_at_any_time, 90)
 {
 	const char *path = nullb_new(&(struct nullb){ .delay_ms = 20 });
-	uint64_t random = 5, end = now_ms() + 15000;
+	uint64_t random = 5, end = now_ms() + stress_ms(5000);
 	unsigned int i;
 	long pins;
 

@@ -73,7 +73,7 @@ TEST_WAYS_LIMIT(exchange_back_and_forth, ways, 60)
 	};
 	struct blk blk = load_start(disk[0], v->queues);
 	int fd[2] = { blk.fd, open_disk(disk[1]) };
-	uint64_t random = 3, end = now_ms() + 5000;
+	uint64_t random = 3, end = now_ms() + stress_ms(2500);
 	struct load l[QUEUES];
 
 	queues_of(&blk, v, l, 4);

@@ -554,7 +554,7 @@ static unsigned long long held_of(const struct scene *s)
 TEST_LIMIT(changes_under_load, 60)
 {
 	struct scene s = scene_new(thp(), 4);
-	uint64_t end = now_ms() + 5000, last = now_ms() + patience(30000);
+	uint64_t end = now_ms() + stress_ms(2500), last = now_ms() + patience(30000);
 	struct change change = { s.data->hva, false };
 	struct load l[4];
 	pthread_t thread;

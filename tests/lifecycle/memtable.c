@@ -85,7 +85,7 @@ TEST_LIMIT(set_mem_table_many_times_under_load, 60)
 {
 	const char *path = nullb_new(&(struct nullb){ .delay_ms = 3 });
 	struct blk blk = load_start(path, 4);
-	uint64_t end = now_ms() + 10000;
+	uint64_t end = now_ms() + stress_ms(5000);
 	struct load l[4];
 	unsigned int round;
 

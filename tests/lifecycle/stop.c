@@ -191,7 +191,7 @@ TEST_LIMIT(stop_meets_the_last_completion, 90)
 	const char *path = nullb_new(&(struct nullb){ .delay_ms = 4 });
 	struct blk blk = load_start(path, 2);
 	struct load l[2] = { load_new(blk.dev->vqs[0], 4), load_new(blk.dev->vqs[1], 4) };
-	uint64_t end = now_ms() + 20000, random = 1;
+	uint64_t end = now_ms() + stress_ms(5000), random = 1;
 	unsigned int i;
 
 	for (i = 0; i < 400 && now_ms() < end; i++) {

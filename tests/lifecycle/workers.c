@@ -86,7 +86,7 @@ TEST_LIMIT(workers_exchanged_under_load, 90)
 	struct load l[QUEUES];
 	int worker[QUEUES];
 	struct blk blk = start(nullb_new(&(struct nullb){ .delay_ms = 3 }), l, worker);
-	uint64_t random = 9, end = now_ms() + 10000;
+	uint64_t random = 9, end = now_ms() + stress_ms(5000);
 	unsigned int round;
 
 	for (round = 0; round < 60 && now_ms() < end; round++) {

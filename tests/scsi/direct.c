@@ -567,7 +567,7 @@ static void *change(void *unused)
 TEST_LIMIT(states_change_under_load, 60)
 {
 	struct vdev *dev = start();
-	uint64_t end = now_ms() + 4000;
+	uint64_t end = now_ms() + stress_ms(2000);
 	unsigned int good = 0, told = 0;
 	unsigned char data[4096];
 	pthread_t thread;
