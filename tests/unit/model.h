@@ -157,11 +157,17 @@ static inline void new_data(struct world *w, unsigned int slot, uint64_t seed)
 	memory_accept_region(&w->model.memory, 1);
 }
 
-static inline void do_write(struct world *w, unsigned int slot, uint64_t sector, uint32_t len)
+/* Sends a write of new data; the device has not done it yet. */
+static inline void put_write(struct world *w, unsigned int slot, uint64_t sector, uint32_t len)
 {
 	new_data(w, slot, 100 + sector);
 	put(w, slot, VIRTIO_BLK_T_OUT, sector, len);
 	publish(w);
+}
+
+static inline void do_write(struct world *w, unsigned int slot, uint64_t sector, uint32_t len)
+{
+	put_write(w, slot, sector, len);
 	obey_write(w, slot, sector, len);
 	must_be_right(w);
 }

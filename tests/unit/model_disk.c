@@ -6,9 +6,7 @@ TEST(lost_write_noticed)
 {
 	struct world *w = world_new();
 
-	new_data(w, 0, 9);
-	put(w, 0, VIRTIO_BLK_T_OUT, 5, 1024);
-	publish(w);
+	put_write(w, 0, 5, 1024);
 	use(w, 0, 1, VIRTIO_BLK_S_OK);
 	must_be_right(w);
 	must_notice(read_back(w), "sector 5");
@@ -23,9 +21,7 @@ TEST(write_one_sector_off_noticed)
 {
 	struct world *w = world_new();
 
-	new_data(w, 0, 9);
-	put(w, 0, VIRTIO_BLK_T_OUT, 5, 1024);
-	publish(w);
+	put_write(w, 0, 5, 1024);
 	obey_write(w, 0, 6, 1024);
 	must_be_right(w);
 	must_notice(read_back(w), "sector 5 is as it was before a write");
@@ -38,9 +34,7 @@ TEST(write_past_its_end_noticed)
 {
 	struct world *w = world_new();
 
-	new_data(w, 0, 9);
-	put(w, 0, VIRTIO_BLK_T_OUT, 5, 1024);
-	publish(w);
+	put_write(w, 0, 5, 1024);
 	obey_write(w, 0, 5, 1536);
 	must_be_right(w);
 	must_notice(read_back(w), "sector 7");
@@ -155,19 +149,23 @@ static void put_range(struct world *w, unsigned int slot, uint32_t type, uint64_
 	publish(w);
 }
 
+/* The device says OK to a range, and has zeroed @zeroed sectors from @from on. */
+static void do_range(struct world *w, uint32_t type, uint64_t sector, uint32_t sectors,
+		     uint32_t flags, unsigned int from, unsigned int zeroed)
+{
+	put_range(w, 0, type, sector, sectors, flags);
+	memset(w->disk + from * DISK_SECTOR, 0, zeroed * DISK_SECTOR);
+	use(w, 0, 1, VIRTIO_BLK_S_OK);
+	must_be_right(w);
+}
+
 TEST(zeroes_one_sector_long_noticed)
 {
 	struct world *w = world_new();
 
-	put_range(w, 0, VIRTIO_BLK_T_WRITE_ZEROES, 8, 2, 1);
-	memset(w->disk + 8 * 512, 0, 2 * 512);
-	use(w, 0, 1, VIRTIO_BLK_S_OK);
-	must_be_right(w);
+	do_range(w, VIRTIO_BLK_T_WRITE_ZEROES, 8, 2, 1, 8, 2);
 	check(!read_back(w), "the disk is right");
-	put_range(w, 0, VIRTIO_BLK_T_WRITE_ZEROES, 20, 2, 0);
-	memset(w->disk + 20 * 512, 0, 3 * 512);
-	use(w, 0, 1, VIRTIO_BLK_S_OK);
-	must_be_right(w);
+	do_range(w, VIRTIO_BLK_T_WRITE_ZEROES, 20, 2, 0, 20, 3);
 	must_notice(read_back(w), "sector 22");
 	world_end(w);
 }
@@ -176,10 +174,7 @@ TEST(lost_zeroes_noticed)
 {
 	struct world *w = world_new();
 
-	put_range(w, 0, VIRTIO_BLK_T_WRITE_ZEROES, 8, 2, 0);
-	memset(w->disk + 8 * 512, 0, 512);
-	use(w, 0, 1, VIRTIO_BLK_S_OK);
-	must_be_right(w);
+	do_range(w, VIRTIO_BLK_T_WRITE_ZEROES, 8, 2, 0, 8, 1);
 	must_notice(read_back(w), "sector 9");
 	world_end(w);
 }
@@ -188,15 +183,9 @@ TEST(discard_keeps_or_zeroes)
 {
 	struct world *w = world_new();
 
-	put_range(w, 0, VIRTIO_BLK_T_DISCARD, 8, 3, 0);
-	memset(w->disk + 9 * 512, 0, 512);
-	use(w, 0, 1, VIRTIO_BLK_S_OK);
-	must_be_right(w);
+	do_range(w, VIRTIO_BLK_T_DISCARD, 8, 3, 0, 9, 1);
 	check(!read_back(w), "the disk is right");
-	put_range(w, 0, VIRTIO_BLK_T_DISCARD, 8, 3, 0);
-	memset(w->disk + 7 * 512, 0, 512);
-	use(w, 0, 1, VIRTIO_BLK_S_OK);
-	must_be_right(w);
+	do_range(w, VIRTIO_BLK_T_DISCARD, 8, 3, 0, 7, 1);
 	must_notice(read_back(w), "sector 7");
 	world_end(w);
 }
