@@ -60,7 +60,8 @@ bound_end()
 }
 
 # What was half-built goes, unless another run is building there. What built it may still
-# be dying: it holds the lock until then.
+# be dying: it holds the lock until then. A cache in the build folder is under its own lock
+# only.
 bound_tidy()
 {
 	local folder
@@ -69,8 +70,9 @@ bound_tidy()
 		[ -d "$folder" ] || continue
 		(
 			flock -w 5 9 || exit 0
-			find "$folder" -maxdepth 3 -name '*.partial' -prune \
-				-exec rm -rf --one-file-system {} +
+			find "$(realpath "$folder")" -mindepth 1 -maxdepth 3 \
+				-path "$(realpath -m "$cache")" -prune -o \
+				-name '*.partial' -prune -exec rm -rf --one-file-system {} +
 		) 9>>"$folder/.lock"
 	done
 }
