@@ -87,21 +87,41 @@ TEST(file_for_appending_rejected)
 	check_errno(blk_get_config(blk.dev, append, &config), EINVAL);
 }
 
-/* A file system that is full: a hole cannot become zeroes, what has blocks already can. */
+/* A file, of which 1 MiB has blocks, on a file system that has room for @kb of it more. */
+static const char *file_without_room(unsigned int kb)
+{
+	const char *path = file_on(nullb_new(&(struct nullb){ .mb = 16 }), 1);
+
+	run_command("truncate -s 32M %s; dd if=/dev/zero of=/mnt/fill bs=64k status=none 2>&1 | "
+		    "grep -q 'No space' && truncate -s -%uK /mnt/fill && sync", path, kb);
+	return path;
+}
+
+/* A hole cannot become zeroes, what has blocks already can. */
 TEST(range_without_room_is_an_error)
 {
 	const struct virtio_blk_discard_write_zeroes ranges[] = {
 		{ .sector = 8192, .num_sectors = 2048 }, { .sector = 0, .num_sectors = 8 },
 	};
-	const char *path = file_on(nullb_new(&(struct nullb){ .mb = 16 }), 1);
+	const char *path = file_without_room(0);
 	struct blk blk;
 
-	run_command("truncate -s 32M %s; dd if=/dev/zero of=/mnt/fill bs=64k status=none 2>&1 | "
-		    "grep -q 'No space' && sync", path);
 	blk = blk_start(&(struct blk_setup){ .path = path,
 		.features = BLK_FEATURES | BIT(VIRTIO_BLK_F_WRITE_ZEROES) });
 	blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_WRITE_ZEROES, .out = ranges,
 			.out_len = sizeof(ranges) }, VIRTIO_BLK_S_IOERR);
 	blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_WRITE_ZEROES,
 			.out = &ranges[1], .out_len = sizeof(ranges[1]) }, VIRTIO_BLK_S_OK);
+}
+
+/* The file system writes the first half of it. */
+TEST(write_without_room_is_an_error)
+{
+	struct blk blk = blk_start(&(struct blk_setup){ .path = file_without_room(64) });
+	static unsigned char data[128 << 10];
+
+	fill(data, sizeof(data), 4);
+	blk_expect(blk.vq, &(struct blk_io){ .type = VIRTIO_BLK_T_OUT, .sector = 8192,
+			.out = data, .out_len = sizeof(data) }, VIRTIO_BLK_S_IOERR);
+	blk_write(blk.vq, 0, data, sizeof(data));
 }

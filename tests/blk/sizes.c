@@ -4,11 +4,16 @@
  * anywhere, ones that show the same page more than once, and random mixes that are
  * compared with a copy of what the medium must be.
  */
+#include <endian.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "blk.h"
 #include "tap.h"
+#include "targets.h"
 
 #define MIB (1u << 20)
 
@@ -157,6 +162,21 @@ TEST(same_page_in_every_segment_of_a_write_ok)
 			   "a page of the medium");
 }
 
+/* One whose data are one segment at @gpa. */
+static void transfer(struct blk *blk, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len)
+{
+	struct guest *g = blk->mem;
+	uint64_t hdr = guest_alloc(g, BLK_HEADER, 16), status = guest_alloc(g, 1, 1);
+	bool read = type == VIRTIO_BLK_T_IN;
+	struct seg segs[] = { { hdr, BLK_HEADER, false }, { gpa, len, read }, { status, 1, true } };
+	struct virtio_blk_outhdr *h = guest_ptr(g, hdr, sizeof(*h));
+
+	*h = (struct virtio_blk_outhdr){ .type = htole32(type), .sector = htole64(sector) };
+	vq_submit(blk->vq, segs, 3, VQ_DIRECT);
+	check_eq(vq_get(blk->vq).len, read ? len + 1 : 1);
+	check_eq(*(unsigned char *)guest_ptr(g, status, 1), VIRTIO_BLK_S_OK);
+}
+
 /* A buffer over two regions that lie apart in this process, but not in the guest. */
 TEST(buffer_across_memory_regions_ok)
 {
@@ -165,12 +185,6 @@ TEST(buffer_across_memory_regions_ok)
 	uint64_t size = 64 << 10, first = 0x100000000ull;
 	unsigned int a, b;
 	unsigned char data[4 * SECTOR], got[4 * SECTOR];
-	uint64_t hdr = guest_alloc(g, BLK_HEADER, 16), status = guest_alloc(g, 1, 1);
-	struct virtio_blk_outhdr *h = guest_ptr(g, hdr, sizeof(*h));
-	struct seg segs[] = {
-		{ hdr, BLK_HEADER, false }, { first + size - 700, sizeof(data), false },
-		{ status, 1, true },
-	};
 
 	a = guest_add(g, first, size);
 	guest_add(g, 0x10000, size);
@@ -179,12 +193,50 @@ TEST(buffer_across_memory_regions_ok)
 	fill(data, sizeof(data), 2);
 	memcpy((char *)g->region[a].hva + size - 700, data, 700);
 	memcpy(g->region[b].hva, data + 700, sizeof(data) - 700);
-	*h = (struct virtio_blk_outhdr){ .type = VIRTIO_BLK_T_OUT, .sector = 9 };
-	vq_submit(blk.vq, segs, 3, VQ_DIRECT);
-	check_eq(vq_get(blk.vq).len, 1);
-	check_eq(*(unsigned char *)guest_ptr(g, status, 1), VIRTIO_BLK_S_OK);
+	transfer(&blk, VIRTIO_BLK_T_OUT, 9, first + size - 700, sizeof(data));
 	device_read(blk.path, 9 * SECTOR, got, sizeof(got));
 	check_same(got, data, sizeof(data), "the medium");
+}
+
+/* Memory of which no two pages that follow each other do so on the host. */
+static char *scattered_pages(unsigned int n)
+{
+	int fd = check_ok(memfd_create("scattered", MFD_CLOEXEC));
+	char *at = mmap(NULL, n * GUEST_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(at != MAP_FAILED, "mmap: %m");
+	check_ok(ftruncate(fd, n * GUEST_PAGE));
+	check_ok(fallocate(fd, 0, 0, n * GUEST_PAGE));
+	/* The file's pages are in order as a rule: backwards. */
+	for (unsigned int i = 0; i < n; i++)
+		check(mmap(at + i * GUEST_PAGE, GUEST_PAGE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_FIXED, fd, (n - 1 - i) * GUEST_PAGE) != MAP_FAILED,
+		      "mmap: %m");
+	return at;
+}
+
+/*
+ * A bio that is full of pages ends with a whole block, though each block lies in two pages.
+ * This disk wants no more of an address than sectors, and refuses what is not whole blocks.
+ */
+TEST(blocks_in_scattered_pages_ok)
+{
+	struct blk blk = blk_prepare(&(struct blk_setup){
+			.path = scsi_debug_new(16, "sector_size=4096") });
+	unsigned int len = 3 * MIB;
+	char *data = scattered_pages(len / GUEST_PAGE + 1) + SECTOR;
+	uint64_t gpa = 0x100000000ull;
+	unsigned char *got = malloc(len);
+
+	guest_add_at(blk.mem, gpa, len + GUEST_PAGE, data - SECTOR);
+	vdev_start(blk.dev);
+	fill((unsigned char *)data, len, 1);
+	transfer(&blk, VIRTIO_BLK_T_OUT, 0, gpa + SECTOR, len);
+	device_read(blk.path, 0, got, len);
+	check_same(got, data, len, "the medium");
+	memset(data, 0, len);
+	transfer(&blk, VIRTIO_BLK_T_IN, 0, gpa + SECTOR, len);
+	check_same(data, got, len, "the data");
 }
 
 /* Random mixes */

@@ -18,6 +18,7 @@
 #define LOG_FLAG_DISCARD 4
 #define LOG_FLAG_MARK 8
 #define DISK_MB 8
+#define FILE_MB 4
 #define LOG_MB 32
 
 /* The log's first block, and the head of each entry, which has a block too. */
@@ -31,27 +32,30 @@ struct log_entry {
 	char mark[SECTOR - 4 * sizeof(uint64_t)];
 } __attribute__((packed));
 
-/* A disk that loses what is in its cache, and the log of it. */
+/* A disk that loses what is in its cache, or a file on one, and the disk's log. */
 struct lossy {
-	const char *path, *log;
+	const char *disk, *log;
+	const char *path;
+	bool file;
 };
 
-static struct lossy lossy_new(void)
+static struct lossy lossy_new(bool file)
 {
 	const char *disk = nullb_new(&(struct nullb){ .mb = DISK_MB, .attributes = "discard=1" });
-	struct lossy lossy = { .log = nullb_new(&(struct nullb){ .mb = LOG_MB }) };
+	struct lossy lossy = { .file = file, .log = nullb_new(&(struct nullb){ .mb = LOG_MB }) };
 	char table[128];
 
 	run_command("modprobe dm_log_writes");
 	snprintf(table, sizeof(table), "0 %llu log-writes %s %s\\n",
 		 (unsigned long long)device_sectors(disk), disk, lossy.log);
-	lossy.path = dm_new(table);
+	lossy.disk = dm_new(table);
+	lossy.path = file ? file_on(lossy.disk, FILE_MB) : lossy.disk;
 	return lossy;
 }
 
 static void lossy_mark(const struct lossy *lossy, const char *mark)
 {
-	run_command("dmsetup message %s 0 mark %s", dm_name_of(lossy->path), mark);
+	run_command("dmsetup message %s 0 mark %s", dm_name_of(lossy->disk), mark);
 }
 
 /* What the disk holds when it lost power at the mark. */
@@ -81,13 +85,31 @@ static void lossy_at(const struct lossy *lossy, const char *mark, unsigned char 
 	fail("mark '%s' is not among the %llu entries", mark, (unsigned long long)super->entries);
 }
 
-/* Whether these bytes were on the disk by then. */
+/*
+ * What the file on this disk holds. The disk is copied to another one, whose file system is
+ * mounted over that of the test and goes with its mounts.
+ */
+static void file_of(unsigned char *image)
+{
+	static unsigned char data[FILE_MB << 20];
+	const char *copy = nullb_new(&(struct nullb){ .mb = DISK_MB });
+
+	device_write(copy, 0, image, DISK_MB << 20);
+	run_command("mount -o ro %s /mnt", copy);
+	device_read("/mnt/vst", 0, data, sizeof(data));
+	run_command("umount /mnt");
+	memcpy(image, data, sizeof(data));
+}
+
+/* Whether these bytes were on the disk, or in the file, by then. */
 static bool stable_at(const struct lossy *lossy, const char *mark, uint64_t sector,
 		      const void *data, size_t len)
 {
 	static unsigned char image[DISK_MB << 20];
 
 	lossy_at(lossy, mark, image);
+	if (lossy->file)
+		file_of(image);
 	return !memcmp(image + sector * SECTOR, data, len);
 }
 
@@ -96,10 +118,18 @@ static void flush(struct blk *blk)
 	blk_expect(blk->vq, &(struct blk_io){ .type = VIRTIO_BLK_T_FLUSH }, VIRTIO_BLK_S_OK);
 }
 
+static const struct {
+	const char *name;
+	bool file;
+} backends[] = {
+	{ "device", false },
+	{ "file", true },
+};
+
 /* The backend loses what was not flushed, and has what was. */
-TEST(flush_makes_writes_stable)
+TEST_PATHS(flush_makes_writes_stable, backends)
 {
-	struct lossy lossy = lossy_new();
+	struct lossy lossy = lossy_new(v->file);
 	struct blk blk = blk_start(&(struct blk_setup){ .path = lossy.path });
 	unsigned char data[16 * SECTOR];
 
@@ -117,15 +147,18 @@ static const struct {
 	const char *name;
 	uint64_t features;
 	int writeback;
+	bool file;
 } through[] = {
-	{ "flush_not_negotiated", BLK_FEATURES & ~BIT(VIRTIO_BLK_F_FLUSH), 1 },
-	{ "write_through", BLK_FEATURES | BIT(VIRTIO_BLK_F_CONFIG_WCE), 0 },
+	{ "flush_not_negotiated", BLK_FEATURES & ~BIT(VIRTIO_BLK_F_FLUSH), 1, false },
+	{ "write_through", BLK_FEATURES | BIT(VIRTIO_BLK_F_CONFIG_WCE), 0, false },
+	{ "file_flush_not_negotiated", BLK_FEATURES & ~BIT(VIRTIO_BLK_F_FLUSH), 1, true },
+	{ "file_write_through", BLK_FEATURES | BIT(VIRTIO_BLK_F_CONFIG_WCE), 0, true },
 };
 
 /* More than a bio holds, so that each of them has to be stable. */
 TEST_PATHS(write_is_stable_when_answered, through)
 {
-	struct lossy lossy = lossy_new();
+	struct lossy lossy = lossy_new(v->file);
 	struct blk blk = blk_prepare(&(struct blk_setup){
 		.path = lossy.path, .features = v->features });
 	static unsigned char data[2 << 20];
@@ -140,7 +173,7 @@ TEST_PATHS(write_is_stable_when_answered, through)
 
 TEST_PATHS(zeroes_are_stable_when_answered, through)
 {
-	struct lossy lossy = lossy_new();
+	struct lossy lossy = lossy_new(v->file);
 	struct blk blk = blk_prepare(&(struct blk_setup){ .path = lossy.path,
 			.features = v->features | BIT(VIRTIO_BLK_F_WRITE_ZEROES) });
 	const struct virtio_blk_discard_write_zeroes range = { .sector = 8, .num_sectors = 8 };
@@ -157,9 +190,9 @@ TEST_PATHS(zeroes_are_stable_when_answered, through)
 }
 
 /* A driver that switches the cache off flushes no more: nothing may be left in it. */
-TEST(switch_to_write_through_makes_writes_stable)
+TEST_PATHS(switch_to_write_through_makes_writes_stable, backends)
 {
-	struct lossy lossy = lossy_new();
+	struct lossy lossy = lossy_new(v->file);
 	struct blk blk = blk_start(&(struct blk_setup){ .path = lossy.path });
 	unsigned char data[2][SECTOR];
 
@@ -181,7 +214,7 @@ TEST(switch_to_write_through_makes_writes_stable)
 /* Toggled while writes are in flight, on several queues. */
 TEST(switched_under_load)
 {
-	struct lossy lossy = lossy_new();
+	struct lossy lossy = lossy_new(false);
 	struct blk blk = load_start(lossy.path, 4);
 	struct load load[4];
 

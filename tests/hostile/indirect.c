@@ -45,6 +45,17 @@ static void length_17(struct chain *c)
 	c->table->len = htole32(17);
 }
 
+/* All that a read needs is in it. */
+static void length_of_three_and_1(struct chain *c)
+{
+	c->table->len = htole32(3 * 16 + 1);
+}
+
+static void length_of_three_and_15(struct chain *c)
+{
+	c->table->len = htole32(3 * 16 + 15);
+}
+
 static void length_one_short(struct chain *c)
 {
 	c->table->len = htole32(2 * 16);
@@ -98,6 +109,8 @@ static const struct {
 	{ "length_0", length_0 },
 	{ "length_15", length_15 },
 	{ "length_17", length_17 },
+	{ "length_of_three_and_1", length_of_three_and_1 },
+	{ "length_of_three_and_15", length_of_three_and_15 },
 	{ "length_one_short", length_one_short },
 	{ "length_of_65537", length_of_65537 },
 	{ "length_of_4_gib", length_of_4_gib },

@@ -3,6 +3,7 @@
  * Row 14: rings that are refilled faster than they are drained. The others are
  * served, ioctls return, and the process can be killed.
  */
+#include <endian.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -108,6 +109,45 @@ TEST_WAYS_LIMIT(flooded_queue_lets_the_others_live, ways, 60)
 		close(s.blk.dev->fd);
 		close(s.other.dev->fd);
 	}
+}
+
+/* A write whose data are the first bytes of a used ring, that of @vq. */
+static void write_used_ring(struct vq *vq, struct vq *of)
+{
+	struct guest *g = &vq->dev->mem;
+	uint64_t hdr = guest_alloc(g, BLK_HEADER, 16), status = guest_alloc(g, 1, 1);
+	struct virtio_blk_outhdr *h = guest_ptr(g, hdr, sizeof(*h));
+	const struct seg segs[] = {
+		{ hdr, BLK_HEADER, false }, { of->used_gpa, SECTOR, false }, { status, 1, true },
+	};
+
+	*h = (struct virtio_blk_outhdr){ .type = htole32(VIRTIO_BLK_T_OUT) };
+	vq_submit(vq, segs, 3, VQ_DIRECT);
+}
+
+/*
+ * A ring with more in it than a turn may take does not keep the worker from the other
+ * queue. Both are there when the device starts; what the second one writes to the disk tells
+ * how much of the first one was done by then.
+ */
+TEST(long_ring_is_served_in_turns)
+{
+	struct blk blk = blk_start(&(struct blk_setup){ .queues = 2, .num = 1024 });
+	struct carousel c = carousel_new(blk.vq, true, VIRTIO_BLK_T_GET_ID, 0,
+					 VIRTIO_BLK_ID_BYTES);
+	unsigned char sector[SECTOR];
+	unsigned int done;
+
+	vdev_stop(blk.dev);
+	carousel_send(&c, c.n);
+	write_used_ring(blk.dev->vqs[1], blk.vq);
+	check(!blk.dev->ops->attach(blk.dev), "attach: %m");
+	vq_get(blk.dev->vqs[1]);
+	check(carousel_wait(&c, 0), "the long ring is not served");
+	device_read(blk.path, 0, sector, SECTOR);
+	done = sector[2] | sector[3] << 8;
+	check(done, "the other queue came first: this test shows nothing");
+	check(done < c.n, "the other queue waited for all %u requests of the long ring", c.n);
 }
 
 /* All queues but one; and the stop of a device whose rings never empty. */

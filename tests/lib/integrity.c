@@ -89,9 +89,6 @@ const char *pi_disk_new(const struct pi_disk *d)
 		check(path, "no NVMe namespace with protection %s", d->format);
 		return path;
 	}
-	/* And then it is off, for all that comes behind. */
-	if (on_debug_kernel())
-		skip("lockdep tells of the kernel's own sd_remove(), when scsi_debug is unloaded");
 	path = scsi_debug_new(SCSI_DEBUG_MB, d->scsi_debug);
 	snprintf(sys, sizeof(sys), "/sys/block/%s", strrchr(path, '/') + 1);
 	check(format_is(sys, d->format), "%s has not protection %s", path, d->format);

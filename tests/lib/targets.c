@@ -65,6 +65,9 @@ void nvmet_disconnect(void)
 
 const char *scsi_debug_new(unsigned int mb, const char *options)
 {
+	/* And then lockdep is off, for all that comes behind. */
+	if (on_debug_kernel())
+		skip("lockdep tells of the kernel's own sd_remove(), when scsi_debug is unloaded");
 	run_command("modprobe sd_mod && modprobe scsi_debug dev_size_mb=%u delay=0 %s", mb,
 		    options);
 	return node_of("basename " SCSI_DISKS);

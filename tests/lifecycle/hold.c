@@ -390,19 +390,48 @@ TEST_PATHS(changed_mapping_is_seen, changes)
 	check_eq(pages_pinned(), s.pins);
 }
 
+/*
+ * Reads in held pages of a disk that hangs, whose pages are then closed. They stay pinned, to
+ * the last one, for longer than the device waits between two looks for their readers. The
+ * disk goes on soon after that.
+ */
+static struct load reads_in_closed_pages(struct scene *s, void (*close)(struct scene *s))
+{
+	struct load l = load_new_at(s->blk.vq, 100, LOAD_BYTES, 1, 0);
+	long pins, left;
+
+	hold(&l);
+	disk_suspend(s->blk.path);
+	load_put_all(&l, false, 0);
+	load_wait_taken(&l);
+	pins = pages_pinned();
+	check(pins > s->pins, "nothing is pinned under reads in flight");
+	close(s);
+	sleep_ms(500);
+	left = pages_pinned();
+	disk_resume_soon(s->blk.path);
+	check_eq(left, pins);
+	return l;
+}
+
+static struct scene scene_that_hangs(void)
+{
+	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
+
+	return scene_over(lower, dm_linear_new(lower, (64 << 20) / SECTOR), thp(), 1);
+}
+
+static void unmap(struct scene *s)
+{
+	check(!munmap(s->data->hva, DATA_BYTES), "munmap: %m");
+}
+
 /* What a request in flight uses stays till it has ended, and no longer. */
 TEST(munmap_under_reads_of_held_pages)
 {
-	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
-	struct scene s = scene_over(lower, slow_disk_over(lower, SLOW_DISK_MS), thp(), 1);
-	struct load l = load_new_at(s.blk.vq, 100, LOAD_BYTES, 1, 0);
+	struct scene s = scene_that_hangs();
+	struct load l = reads_in_closed_pages(&s, unmap);
 
-	hold(&l);
-	load_put_all(&l, false, 0);
-	load_wait_taken(&l);
-	check(load_in_flight(&l), "nothing is in flight: the test shows nothing");
-	check(!munmap(s.data->hva, DATA_BYTES), "munmap: %m");
-	check(pages_pinned() > s.pins, "nothing is pinned under reads in flight");
 	for (unsigned int i = 0; i < l.n; i++)
 		vq_get(s.blk.vq);
 	for (unsigned int i = 0; i < l.n; i++)
@@ -413,19 +442,9 @@ TEST(munmap_under_reads_of_held_pages)
 /* The stop comes while closed pages wait for a request that hangs. */
 TEST(stop_while_closed_pages_wait)
 {
-	const char *lower = nullb_new(&(struct nullb){ .mb = 64 });
-	const char *path = dm_linear_new(lower, (64 << 20) / SECTOR);
-	struct scene s = scene_over(lower, path, thp(), 1);
-	struct load l = load_new_at(s.blk.vq, 100, LOAD_BYTES, 1, 0);
+	struct scene s = scene_that_hangs();
 
-	hold(&l);
-	disk_suspend(path);
-	load_put_all(&l, false, 0);
-	load_wait_taken(&l);
-	drop(&s);
-	sleep_ms(300);
-	check(pages_pinned() > s.pins, "nothing is pinned under reads in flight");
-	disk_resume_soon(path);
+	reads_in_closed_pages(&s, drop);
 	detach(&s);
 	check_eq(pages_pinned(), s.pins);
 	check_eq(pinned_kib(), 0);

@@ -3,6 +3,7 @@
  * Queues beside each other: all 64, unlike sizes, one that breaks, one that is
  * not set up, completions out of order, queues on workers of their own.
  */
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -130,6 +131,25 @@ TEST(requests_before_the_bad_one_are_answered)
 	check_eq(good[0].status, VIRTIO_BLK_S_OK);
 	check_eq(good[1].status, VIRTIO_BLK_S_OK);
 	vq_quiet(blk.vq, VQ_QUIET_MS);
+}
+
+/* Nor is it looked at again, though the chain is a good one by now. */
+TEST(broken_vq_stays_broken)
+{
+	struct blk blk = blk_start(&(struct blk_setup){});
+	struct vring_desc *first = &blk.vq->desc[0];
+	uint64_t addr;
+
+	check_eq(blk_add(blk.vq, &flush).head, 0);
+	addr = first->addr;
+	first->addr = htole64(1ull << 60);
+	blk_send(blk.vq);
+	vq_must_break(blk.vq);
+	first->addr = addr;
+	vq_kick_always(blk.vq);
+	vq_quiet(blk.vq, VQ_QUIET_MS);
+	check_eq(vdev_stat(0, "breaks", 1), 1);
+	check(!event_take(blk.vq->err), "the error eventfd fired once more");
 }
 
 TEST(broken_vq_is_mended_by_a_new_start)
