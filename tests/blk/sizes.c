@@ -4,7 +4,6 @@
  * anywhere, ones that show the same page more than once, and random mixes that are
  * compared with a copy of what the medium must be.
  */
-#include <endian.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,21 +161,6 @@ TEST(same_page_in_every_segment_of_a_write_ok)
 			   "a page of the medium");
 }
 
-/* One whose data are one segment at @gpa. */
-static void transfer(struct blk *blk, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len)
-{
-	struct guest *g = blk->mem;
-	uint64_t hdr = guest_alloc(g, BLK_HEADER, 16), status = guest_alloc(g, 1, 1);
-	bool read = type == VIRTIO_BLK_T_IN;
-	struct seg segs[] = { { hdr, BLK_HEADER, false }, { gpa, len, read }, { status, 1, true } };
-	struct virtio_blk_outhdr *h = guest_ptr(g, hdr, sizeof(*h));
-
-	*h = (struct virtio_blk_outhdr){ .type = htole32(type), .sector = htole64(sector) };
-	vq_submit(blk->vq, segs, 3, VQ_DIRECT);
-	check_eq(vq_get(blk->vq).len, read ? len + 1 : 1);
-	check_eq(*(unsigned char *)guest_ptr(g, status, 1), VIRTIO_BLK_S_OK);
-}
-
 /* A buffer over two regions that lie apart in this process, but not in the guest. */
 TEST(buffer_across_memory_regions_ok)
 {
@@ -193,7 +177,7 @@ TEST(buffer_across_memory_regions_ok)
 	fill(data, sizeof(data), 2);
 	memcpy((char *)g->region[a].hva + size - 700, data, 700);
 	memcpy(g->region[b].hva, data + 700, sizeof(data) - 700);
-	transfer(&blk, VIRTIO_BLK_T_OUT, 9, first + size - 700, sizeof(data));
+	blk_transfer(blk.vq, VIRTIO_BLK_T_OUT, 9, first + size - 700, sizeof(data));
 	device_read(blk.path, 9 * SECTOR, got, sizeof(got));
 	check_same(got, data, sizeof(data), "the medium");
 }
@@ -231,11 +215,11 @@ TEST(blocks_in_scattered_pages_ok)
 	guest_add_at(blk.mem, gpa, len + GUEST_PAGE, data - SECTOR);
 	vdev_start(blk.dev);
 	fill((unsigned char *)data, len, 1);
-	transfer(&blk, VIRTIO_BLK_T_OUT, 0, gpa + SECTOR, len);
+	blk_transfer(blk.vq, VIRTIO_BLK_T_OUT, 0, gpa + SECTOR, len);
 	device_read(blk.path, 0, got, len);
 	check_same(got, data, len, "the medium");
 	memset(data, 0, len);
-	transfer(&blk, VIRTIO_BLK_T_IN, 0, gpa + SECTOR, len);
+	blk_transfer(blk.vq, VIRTIO_BLK_T_IN, 0, gpa + SECTOR, len);
 	check_same(data, got, len, "the data");
 }
 

@@ -153,6 +153,8 @@ void blk_expect_len(struct vq *vq, const struct blk_io *io, uint8_t status,
 
 void blk_write(struct vq *vq, uint64_t sector, const void *data, uint32_t len);
 void blk_read(struct vq *vq, uint64_t sector, void *data, uint32_t len);
+/* One, in or out, whose data lie at @gpa in one piece. */
+void blk_transfer(struct vq *vq, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len);
 
 /*
  * What the device's file in debugfs says: all of it; a value of a vq by its name and

@@ -20,6 +20,8 @@
 #define DATA_GPA 0x80000000ull
 #define DATA_PAGES 8
 #define DATA_BYTES (DATA_PAGES * HUGE_PAGE)
+/* Of so much sent in one of them the device takes note, and pins it. */
+#define MISSED_BYTES (256 << 10)
 /* No page is held after that, though nothing but time has passed. */
 #define IDLE_MS patience(12000)
 /* The same when it was told. */
@@ -388,6 +390,51 @@ TEST_PATHS(changed_mapping_is_seen, changes)
 	}
 	detach(&s);
 	check_eq(pages_pinned(), s.pins);
+}
+
+/* Writes a sector of each huge page, at its beginning, and looks for it on the disk. */
+static void check_each_page(struct scene *s, uint64_t seed)
+{
+	unsigned char got[SECTOR], *data;
+
+	for (unsigned int i = 0; i < DATA_PAGES; i++) {
+		data = (unsigned char *)s->data->hva + i * HUGE_PAGE;
+		fill(data, SECTOR, seed + i);
+		blk_transfer(s->blk.vq, VIRTIO_BLK_T_OUT, i, DATA_GPA + i * HUGE_PAGE, SECTOR);
+		device_read(s->lower, i * SECTOR, got, SECTOR);
+		check_same(got, data, SECTOR, "the medium");
+	}
+}
+
+static void wait_for_pins(void)
+{
+	uint64_t end = now_ms() + patience(2000);
+
+	while (!pinned_kib())
+		check(now_ms() < end, "no page is held");
+}
+
+/*
+ * Dropped while the device pins one after the other: it must not take for the mapping what was one
+ * before. Begun anew each time, for it has no patience with pages that were not there.
+ */
+TEST_LIMIT(dropped_while_they_are_pinned, 60)
+{
+	struct scene s = scene_new(thp(), 1);
+	uint64_t end = now_ms() + stress_ms(4000);
+	unsigned int rounds;
+
+	for (rounds = 0; now_ms() < end; rounds++) {
+		detach(&s);
+		check(!s.blk.dev->ops->attach(s.blk.dev), "attach: %m");
+		for (unsigned int i = 0; i < DATA_PAGES; i++)
+			blk_transfer(s.blk.vq, VIRTIO_BLK_T_IN, 64, DATA_GPA + i * HUGE_PAGE,
+				     MISSED_BYTES);
+		wait_for_pins();
+		drop(&s);
+		check_each_page(&s, rounds);
+	}
+	diag("%u rounds", rounds);
 }
 
 /*
