@@ -126,6 +126,8 @@ run_machine()
 	# Pages as they were left: what leaks of the kernel's memory is to show. Grace periods
 	# end at once: what they keep goes sooner, and targets come and go by dozens of them.
 	vm_cmdline+=" init_on_alloc=0 rcupdate.rcu_expedited=1"
+	# A CPU that never comes back ends the machine, which then tells whose it was, at once.
+	vm_cmdline+=" softlockup_panic=1"
 	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root"
 	echo "$run_timeout" >"$vm/ctl/timeout"
 	[ -z "$run_debug" ] || run_slowly

@@ -37,6 +37,12 @@ static void loop_of_the_whole_ring(struct chain *c)
 		vq_put_desc(&vq->desc[i], c->hdr_gpa, 1, VRING_DESC_F_NEXT, (i + 1) % vq->num);
 }
 
+/* Of nothing, which no number of segments ends. */
+static void loop_of_empty_ones(struct chain *c)
+{
+	vq_put_desc(c->d[0], c->hdr_gpa, 0, VRING_DESC_F_NEXT, c->id[0]);
+}
+
 static void next_is_num(struct chain *c)
 {
 	c->d[0]->next = htole16(c->vq->num);
@@ -50,6 +56,25 @@ static void next_is_0xffff(struct chain *c)
 static void table_without_an_end(struct chain *c)
 {
 	desc_set(c->d[2], VRING_DESC_F_NEXT);
+}
+
+static void loop_of_empty_ones_in_a_table(struct chain *c)
+{
+	vq_put_desc(c->d[0], c->hdr_gpa, 0, VRING_DESC_F_NEXT, 0);
+}
+
+/* Behind the table lies what would be a good entry of a chain that is not too long. */
+static void next_is_behind_the_table(struct chain *c)
+{
+	struct guest *g = &c->vq->dev->mem;
+	uint64_t at = guest_alloc(g, 4 * sizeof(struct vring_desc), 16);
+	struct vring_desc *d = guest_ptr(g, at, 4 * sizeof(*d));
+
+	for (unsigned int i = 0; i < 3; i++)
+		d[i] = *c->d[i];
+	d[1].next = htole16(3);
+	d[3] = d[2];
+	c->table->addr = htole64(at);
 }
 
 static void set_head(struct chain *c, uint16_t head)
@@ -106,9 +131,12 @@ static const struct {
 	{ "loop_to_the_first", loop_to_the_first, .direct = true },
 	{ "loop_of_the_last", loop_of_the_last, .direct = true },
 	{ "loop_of_the_whole_ring", loop_of_the_whole_ring, .direct = true },
+	{ "loop_of_empty_ones", loop_of_empty_ones, .direct = true },
 	{ "next_is_num", next_is_num, .direct = true },
 	{ "next_is_0xffff", next_is_0xffff, .direct = true },
 	{ "table_without_an_end", table_without_an_end, .indirect = true },
+	{ "loop_of_empty_ones_in_a_table", loop_of_empty_ones_in_a_table, .indirect = true },
+	{ "next_is_behind_the_table", next_is_behind_the_table, .indirect = true },
 	{ "head_is_num", head_is_num, true, true },
 	{ "head_is_0xffff", head_is_0xffff, true, true },
 	{ "readable_status", readable_status, true, true },

@@ -363,14 +363,29 @@ static void fork_and_write(struct scene *s)
 	memset(s->data->hva, BLK_UNTOUCHED, DATA_BYTES);
 }
 
+/* Huge pages that are mapped by small ones: a change of one of these tells of it alone. */
+static void map_by_small_ones(struct scene *s)
+{
+	for (size_t at = 0; at < DATA_BYTES; at += HUGE_PAGE) {
+		char *page = (char *)s->data->hva + at;
+
+		check(!mprotect(page, GUEST_PAGE, PROT_READ), "mprotect: %m");
+		check(!mprotect(page, GUEST_PAGE, PROT_READ | PROT_WRITE), "mprotect: %m");
+	}
+	check(!huge_bytes(s->data->hva), "they are still mapped as huge ones");
+}
+
 static const struct {
 	const char *name;
 	void (*act)(struct scene *s);
-	/* After the last two there is nothing to hold. */
+	/* After some there is nothing to hold. */
 	unsigned int rounds;
+	void (*before)(struct scene *s);
 } changes[] = {
 	{ "mapped_over", map_other, 5 }, { "dropped", drop, 5 }, { "moved", move, 5 },
-	{ "protected", protect, 5 }, { "pierced", pierce, 1 }, { "forked", fork_and_write, 1 },
+	{ "protected", protect, 5 }, { "pierced", pierce, 1 },
+	{ "pierced_when_mapped_by_small_ones", pierce, 1, map_by_small_ones },
+	{ "forked", fork_and_write, 1 },
 };
 
 /* Requests use what is mapped when they are made, whatever was held before. */
@@ -379,6 +394,8 @@ TEST_PATHS(changed_mapping_is_seen, changes)
 	struct scene s = scene_new(thp(), 1);
 	struct load l = load_all(&s, 0, 65536, 0);
 
+	if (v->before)
+		v->before(&s);
 	for (unsigned int round = 0; round < v->rounds; round++) {
 		hold(&l);
 		v->act(&s);
