@@ -34,6 +34,12 @@ is_of_qemu()
 	[ "$(header "$1" Source)" = qemu ]
 }
 
+# Is it one that only the debug kernel finds?
+is_for_debug()
+{
+	[ "$(header "$1" Kernel)" = debug ]
+}
+
 is_equivalent()
 {
 	[ -n "$(header "$1" Equivalent)" ]

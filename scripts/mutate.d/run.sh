@@ -27,13 +27,14 @@ check_in()
 # Puts into $verdict what the tests of NAME, applied to TREE, say.
 run_tests()
 {
-	local tree=$1 name=$2 group selectors
+	local tree=$1 name=$2 group selectors options=(--stop-at-first-failure)
 
+	! is_for_debug "$name" || options+=(--debug)
 	verdict=survived
 	for group in $(groups_of "$name"); do
 		mapfile -t selectors < <(selectors_in "$name" "$group")
 		for _ in 1 2; do
-			TESTBED_READY=1 CHECK_LANES=1 check_in "$tree" --stop-at-first-failure "${selectors[@]}"
+			TESTBED_READY=1 CHECK_LANES=1 check_in "$tree" "${options[@]}" "${selectors[@]}"
 			verdict=$(verdict_of "$tree")
 			[ "$verdict" = lost ] || break
 		done

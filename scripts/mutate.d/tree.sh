@@ -40,8 +40,11 @@ tree_apply()
 # Builds all that a run needs; with a warning it does not count as built.
 tree_build()
 {
+	local kernel=()
+
+	! is_for_debug "$2" || kernel=(6.12 debug)
 	! is_of_qemu "$2" || "$scripts/mutate.d/qemu-piece" make "$1" "$state" || return
-	"$1/scripts/testbed" setup || return
+	"$1/scripts/testbed" setup "${kernel[@]}" || return
 	! grep 'warning:' "$1/build/log/modules.log"
 }
 

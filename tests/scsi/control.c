@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The control queue: task management, whose answers come last, and notifications. */
 #include <endian.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -236,9 +239,13 @@ TEST(commands_in_the_ring_are_taken_first)
 {
 	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, 0, 0);
 	struct vdev *dev = start_slow();
+	struct scsi_cmd tur = { .cdb = { 0 } };
 	struct scsi_result res[REQUESTS];
 	static unsigned char data[4096];
 
+	/* The looks that the start has asked for are over then. */
+	scsi_cmd_do(scsi_queue(dev, 0), &tur);
+	scsi_cmd_do(scsi_queue(dev, 1), &tur);
 	for (unsigned int i = 0; i < REQUESTS; i++) {
 		struct scsi_cmd cmd = scsi_cmd_write(i * 8, 8, data);
 
@@ -455,6 +462,119 @@ TEST_V(answer_comes_behind_the_batch, behinds)
 		check_ok(vq_attach_worker(dev->vqs[i], check_ok(vdev_new_worker(dev))));
 	for (unsigned int round = 0; round < 3; round++)
 		abort_in_a_batch(dev, scsi_queue(dev, v->queue), disk);
+}
+
+/* A thread that keeps a CPU from all others, and from workers that may run nowhere else. */
+struct hog {
+	pthread_t thread;
+	volatile bool stop;
+};
+
+static void run_on(int tid, unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	check_ok(sched_setaffinity(tid, sizeof(set), &set));
+}
+
+static void *hog_run(void *arg)
+{
+	const struct sched_param realtime = { .sched_priority = 1 };
+	struct hog *hog = arg;
+
+	run_on(0, 1);
+	check_ok(sched_setscheduler(0, SCHED_FIFO, &realtime));
+	while (!hog->stop)
+		;
+	return NULL;
+}
+
+static void hog_start(struct hog *hog)
+{
+	hog->stop = false;
+	put_attribute("/proc/sys/kernel", "sched_rt_runtime_us", "-1");
+	check(!pthread_create(&hog->thread, NULL, hog_run, hog), "no thread");
+}
+
+static void hog_stop(struct hog *hog)
+{
+	hog->stop = true;
+	check(!pthread_join(hog->thread, NULL), "pthread_join");
+}
+
+static bool give_cpus_back(void)
+{
+	FILE *f = fopen("/proc/sys/kernel/sched_rt_runtime_us", "we");
+
+	return f && fputs("950000", f) >= 0 && !fclose(f);
+}
+
+__attribute__((constructor)) static void control_register(void)
+{
+	tap_after(give_cpus_back);
+}
+
+/* One command has been there already, or nobody knows which task it is. */
+static int worker_of(struct vdev *dev, unsigned int queue)
+{
+	struct scsi_cmd tur = { .cdb = { 0 } };
+
+	if (queue >= SCSI_FIRST_QUEUE)
+		scsi_cmd_do(dev->vqs[queue], &tur);
+	return vdev_stat(queue, "worker", 1);
+}
+
+static const struct {
+	const char *name;
+	uint32_t subtype;
+} all_of_them[] = {
+	{ "abort_task_set", VIRTIO_SCSI_T_TMF_ABORT_TASK_SET },
+	{ "i_t_nexus_reset", VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET },
+	{ "logical_unit_reset", VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET },
+};
+
+/*
+ * The target core is done with the commands, and the worker of their queue does not come to
+ * put their used entries: nor is the function answered then.
+ */
+TEST_PATHS(answer_waits_for_the_worker_of_a_queue, all_of_them)
+{
+	struct virtio_scsi_ctrl_tmf_req none = tmf_of(VIRTIO_SCSI_T_TMF_QUERY_TASK, 0, 1);
+	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(v->subtype, 0, 0);
+	static unsigned char data[4096];
+	struct vdev *dev = start_slow();
+	struct vq *vq = scsi_queue(dev, 0);
+	struct hog hog;
+	struct used u;
+	int worker;
+
+	scsi_set_direct(false);
+	for (unsigned int i = 0; i < 4; i++)
+		check_ok(vq_attach_worker(dev->vqs[i], check_ok(vdev_new_worker(dev))));
+	scsi_tmf_do(dev, &none, COMPLETE);
+	worker = worker_of(dev, SCSI_FIRST_QUEUE);
+	run_on(0, 0);
+	run_on(worker, 0);
+	run_on(worker_of(dev, 0), 0);
+	for (unsigned int i = 0; i < REQUESTS; i++) {
+		struct scsi_cmd write = scsi_cmd_write(i * 8, 8, data);
+
+		scsi_cmd_add(vq, &write);
+	}
+	blk_send(vq);
+	while (vdev_stat(SCSI_FIRST_QUEUE, "in_flight", 1) < REQUESTS)
+		sleep_ms(5);
+	run_on(worker, 1);
+	hog_start(&hog);
+	scsi_control_add(dev, &tmf, sizeof(tmf), 1);
+	blk_send(dev->vqs[0]);
+	vq_quiet(dev->vqs[0], 2 * SLOW_DISK_MS);
+	hog_stop(&hog);
+	vq_get(dev->vqs[0]);
+	for (unsigned int i = 0; i < REQUESTS; i++)
+		check(vq_pop(vq, &u), "%u used entries of %u are there", i, REQUESTS);
 }
 
 /* In the owner: commands in flight, and a reset that waits for them. */

@@ -29,7 +29,12 @@ static void do_io(struct vq *vq, bool write, uint32_t lba, uint64_t offset)
 	scsi_do(vq, &io);
 }
 
-TEST_LIMIT(held_pages_move_the_same_data, 60)
+static const struct {
+	const char *name;
+	bool direct;
+} ways[] = { { "short_way", true }, { "long_way", false } };
+
+TEST_PATHS_LIMIT(held_pages_move_the_same_data, ways, 60)
 {
 	const char *disk = nullb_new(&(struct nullb){});
 	struct vdev *dev = scsi_start(scsi_target_with(&(struct scsi_lun){ .path = disk }), 1, 64,
@@ -39,6 +44,7 @@ TEST_LIMIT(held_pages_move_the_same_data, 60)
 	long pins = pages_pinned();
 	struct vq *vq;
 
+	scsi_set_direct(v->direct);
 	guest_add_at(&dev->mem, DATA_GPA, DATA_BYTES, p);
 	vdev_start(dev);
 	vq = scsi_queue(dev, 0);

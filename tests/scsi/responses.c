@@ -39,6 +39,9 @@ static void must_end(struct vq *vq, const struct scsi_cmd *cmd, uint8_t response
 
 	scsi_check_response(&res, response);
 	check_eq(res.io.used_len, RESP);
+	/* What the CDB wants beyond the data is no residual. */
+	if (response == VIRTIO_SCSI_S_OVERRUN)
+		check_eq(le32toh(res.resp.resid), 0);
 	for (uint32_t i = 0; i < cmd->in_len; i++)
 		check(res.data[i] == BLK_UNTOUCHED, "byte %u of the data was written", i);
 	scsi_result_free(&res);
