@@ -7,6 +7,8 @@
 # What a machine takes to come up, and no piece is to be much longer than this.
 boot_seconds=15
 piece_seconds=${CHECK_PIECE:-240}
+# On the debug kernel, where each machine ends with a minute's look for leaks.
+debug_piece_seconds=600
 
 # The names, of each group that has some, in order of their number: $log/plan.GROUP; and
 # what is left out, with the reason, $log/left-out.
@@ -44,6 +46,7 @@ cut_group()
 {
 	local limit=$piece_seconds
 
+	[ -z "$debug" ] || limit=$debug_piece_seconds
 	is_on_host "$1" && limit=100000
 	estimate "$1" | awk -v group="$1" -v limit="$limit" '
 		{ n = $1; at[n] = sum; sum += $2 }

@@ -10,7 +10,7 @@ run_usage()
 	  --more        where that is the debug kernel, one with KVM and more devices
 	  --icount      count instructions: guest time = instructions executed
 	  --smp N       vCPUs (default 2)
-	  --mem M       memory (default 6G)
+	  --mem M       memory (default 6G; 3G with --debug, as far as it runs no guests)
 	  --disk SPEC   an NVMe controller with a namespace; may be repeated. SPEC is a
 	                size, then options: 1G,ns=2,lbs=4096,pi=1 (ns: namespaces,
 	                lbs: block size, pi: T10 PI type with 8 bytes of metadata)
@@ -25,7 +25,7 @@ run_usage()
 
 run_options()
 {
-	run_version=6.12 run_icount='' run_smp=2 run_mem=6G run_timeout=1800
+	run_version=6.12 run_icount='' run_smp=2 run_mem='' run_timeout=1800
 	run_disks=() run_share='' run_debug='' run_more='' run_peer='' run_command=()
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -45,6 +45,9 @@ run_options()
 		shift 2
 	done
 	run_debug+=${run_debug:+${run_more:+-more}}
+	# To look for leaks is to go through all of it, and no test there wants more.
+	[ "$run_debug" != debug ] || run_mem=${run_mem:-3G}
+	run_mem=${run_mem:-6G}
 }
 
 # run_disk INDEX SPEC: an NVMe controller of L1 with sparse files behind it.

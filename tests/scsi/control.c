@@ -535,16 +535,33 @@ static const struct {
 	{ "logical_unit_reset", VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET },
 };
 
+/* Eight writes by the queue, to a disk that is suspended. */
+static void put_suspended(struct vq *vq, const char *disk)
+{
+	static unsigned char data[4096];
+
+	disk_suspend(disk);
+	for (unsigned int i = 0; i < REQUESTS; i++) {
+		struct scsi_cmd write = scsi_cmd_write(i * 8, 8, data);
+
+		scsi_cmd_add(vq, &write);
+	}
+	blk_send(vq);
+	while (vdev_stat(vq->index, "in_flight", 1) < REQUESTS)
+		sleep_ms(5);
+}
+
 /*
  * The target core is done with the commands, and the worker of their queue does not come to
- * put their used entries: nor is the function answered then.
+ * put their used entries: nor is the function answered then. The kernel lets nobody be kept
+ * for a second, so this looks for a shorter time.
  */
 TEST_PATHS(answer_waits_for_the_worker_of_a_queue, all_of_them)
 {
 	struct virtio_scsi_ctrl_tmf_req none = tmf_of(VIRTIO_SCSI_T_TMF_QUERY_TASK, 0, 1);
 	struct virtio_scsi_ctrl_tmf_req tmf = tmf_of(v->subtype, 0, 0);
-	static unsigned char data[4096];
-	struct vdev *dev = start_slow();
+	const char *disk = stopped_disk();
+	struct vdev *dev = start_with(&(struct scsi_lun){ .path = disk });
 	struct vq *vq = scsi_queue(dev, 0);
 	struct hog hog;
 	struct used u;
@@ -558,19 +575,16 @@ TEST_PATHS(answer_waits_for_the_worker_of_a_queue, all_of_them)
 	run_on(0, 0);
 	run_on(worker, 0);
 	run_on(worker_of(dev, 0), 0);
-	for (unsigned int i = 0; i < REQUESTS; i++) {
-		struct scsi_cmd write = scsi_cmd_write(i * 8, 8, data);
-
-		scsi_cmd_add(vq, &write);
-	}
-	blk_send(vq);
-	while (vdev_stat(SCSI_FIRST_QUEUE, "in_flight", 1) < REQUESTS)
-		sleep_ms(5);
-	run_on(worker, 1);
-	hog_start(&hog);
+	put_suspended(vq, disk);
 	scsi_control_add(dev, &tmf, sizeof(tmf), 1);
 	blk_send(dev->vqs[0]);
-	vq_quiet(dev->vqs[0], 2 * SLOW_DISK_MS);
+	sleep_ms(100);
+	run_on(worker, 1);
+	hog_start(&hog);
+	disk_resume(disk);
+	for (uint64_t end = now_ms() + 400; now_ms() < end;)
+		if (vq_used_idx(dev->vqs[0]) != dev->vqs[0]->last_used)
+			break;
 	hog_stop(&hog);
 	vq_get(dev->vqs[0]);
 	for (unsigned int i = 0; i < REQUESTS; i++)
