@@ -21,6 +21,34 @@ static blk_opf_t vhost_blk_opf(struct vhost_blk_vq *bq,
 	return opf;
 }
 
+u8 vhost_blk_status(blk_status_t status)
+{
+	switch (status) {
+	case BLK_STS_OK:
+		return VIRTIO_BLK_S_OK;
+	case BLK_STS_NOTSUPP:
+		return VIRTIO_BLK_S_UNSUPP;
+	case BLK_STS_ZONE_OPEN_RESOURCE:
+		return VIRTIO_BLK_S_ZONE_OPEN_RESOURCE;
+	case BLK_STS_ZONE_ACTIVE_RESOURCE:
+		return VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE;
+	default:
+		return VIRTIO_BLK_S_IOERR;
+	}
+}
+
+/* Any context. */
+static void vhost_blk_end_io(struct bio *bio)
+{
+	struct vhost_blk_req *req = bio->bi_private;
+
+	/* Any of several errors will do; ordered by the atomic below. */
+	if (bio->bi_status)
+		WRITE_ONCE(req->bio_status, bio->bi_status);
+	if (atomic_dec_and_test(&req->bios_left))
+		vstor_cmd_done(&req->cmd);
+}
+
 struct vhost_blk_bio *vhost_blk_new_bio(struct vhost_blk_req *req,
 					struct vhost_blk_backend *backend,
 					blk_opf_t opf, unsigned int vecs)
@@ -139,6 +167,19 @@ int vhost_blk_save_iov(struct vhost_blk_req *req, const struct iovec *iov,
 	return req->iov ? 0 : -ENOMEM;
 }
 
+/* A bounced read's data goes to the guest. */
+static int vhost_blk_copy_read(struct vhost_blk_req *req)
+{
+	struct vhost_blk_bio *bio;
+	struct iov_iter to;
+	int r = 0;
+
+	iov_iter_init(&to, ITER_DEST, req->iov, req->segs, req->written);
+	for (bio = req->bios; bio && !r; bio = bio->next)
+		r = vstor_bio_copy(&bio->bio, &to);
+	return r;
+}
+
 /*
  * Bounced: a write's data is copied now. A read's is copied when it has come,
  * by then vq->iov holds something else.
@@ -154,8 +195,10 @@ static int vhost_blk_fill_bounce(struct vhost_blk_fill *fill, const struct iovec
 	r = vhost_blk_fill_segment(fill, 0, len);
 	if (r)
 		return r;
-	if (!op_is_write(fill->opf))
+	if (!op_is_write(fill->opf)) {
+		req->answer = vhost_blk_copy_read;
 		return vhost_blk_save_iov(req, iov, segs);
+	}
 	iov_iter_init(&from, ITER_SOURCE, iov, segs, skip + len);
 	iov_iter_advance(&from, skip);
 	for (bio = req->bios; bio && !r; bio = bio->next)
@@ -254,20 +297,6 @@ static int vhost_blk_build(struct vhost_blk_fill *fill, const struct iovec *iov,
 	return r ? -EIO : 0;
 }
 
-/* An append whose buffers do not go into one bio as they lie is bounced. */
-static int vhost_blk_build_append(struct vhost_blk_fill *fill, const struct iovec *iov,
-				  unsigned int segs, size_t skip, bool bounce)
-{
-	int r = vhost_blk_build(fill, iov, segs, skip, bounce);
-
-	if (r || vhost_blk_is_whole(fill->req))
-		return r;
-	vhost_blk_free_bios(fill->req);
-	r = vhost_blk_build(fill, iov, segs, skip, true);
-	/* The device's limits may be others than when the request was checked. */
-	return r || vhost_blk_is_whole(fill->req) ? r : -EIO;
-}
-
 /*
  * The guest may change a buffer while it is written, as its page cache does. A guard
  * or a digest that the host has made over it would then be wrong, and the write fail.
@@ -290,8 +319,8 @@ static bool vhost_blk_must_bounce(const struct vhost_blk_fill *fill, const struc
 	       (op_is_write(fill->opf) && vhost_blk_must_hold_still(backend));
 }
 
-int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
-			const struct iovec *iov, unsigned int segs, size_t skip)
+int vhost_blk_map(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+		  const struct iovec *iov, unsigned int segs, size_t skip, bool bounce)
 {
 	const struct vhost_blk_command *command = &req->command;
 	struct vhost_blk_fill fill = {
@@ -300,32 +329,40 @@ int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *bac
 		.opf = vhost_blk_opf(to_vhost_blk_vq(req->cmd.svq), command),
 	};
 	size_t len = command->bytes;
-	bool bounce;
 	int r;
 
 	/* iov starts at the header for a write, whose data may be further on. */
 	for (; len && skip >= iov->iov_len; iov++, segs--)
 		skip -= iov->iov_len;
-	bounce = vhost_blk_must_bounce(&fill, iov, skip, len);
-	if (command->op == VHOST_BLK_ZONE_APPEND)
-		r = vhost_blk_build_append(&fill, iov, segs, skip, bounce);
-	else
-		r = vhost_blk_build(&fill, iov, segs, skip, bounce);
+	bounce = bounce || vhost_blk_must_bounce(&fill, iov, skip, len);
+	r = vhost_blk_build(&fill, iov, segs, skip, bounce);
 	if (r == -EAGAIN)
 		return r;
 	if (r) {
 		vhost_blk_free_bios(req);
 		req->status = VIRTIO_BLK_S_IOERR;
-	} else {
-		req->written = op_is_write(fill.opf) ? 0 : len;
-		if (req->pages == VHOST_BLK_HELD)
-			vstor_count(&req->cmd.svq->stats.held, 1);
+		return 0;
 	}
-	if (!r && command->crosses)
-		vhost_blk_send_crossing(req);
-	else
-		vhost_blk_send(req);
+	req->written = op_is_write(fill.opf) ? 0 : len;
+	if (req->pages == VHOST_BLK_HELD)
+		vstor_count(&req->cmd.svq->stats.held, 1);
 	return 0;
+}
+
+int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+			const struct iovec *iov, unsigned int segs, size_t skip)
+{
+	int r = vhost_blk_map(req, backend, iov, segs, skip, false);
+
+	if (!r)
+		vhost_blk_send(req);
+	return r;
+}
+
+static void vhost_blk_flush_sync(struct vhost_blk_req *req)
+{
+	req->bio_status = errno_to_blk_status(vhost_blk_backend_flush(vhost_blk_req_backend(req)));
+	vstor_cmd_done(&req->cmd);
 }
 
 /* VIRTIO 5.2.6.2: what completed before it is stable when it completes. */
@@ -333,7 +370,7 @@ void vhost_blk_submit_flush(struct vhost_blk_req *req,
 			    struct vhost_blk_backend *backend)
 {
 	if (!backend->bdev) {
-		vhost_blk_file_queue(req);
+		vhost_blk_queue_work(req, vhost_blk_flush_sync);
 		return;
 	}
 	/* Empty, for a bio must not carry REQ_OP_FLUSH. */

@@ -65,6 +65,26 @@ static u64 vhost_blk_fill_ranges(struct vhost_blk_backend *backend,
 	return features;
 }
 
+/* The same of zones (zones.c). */
+static u64 vhost_blk_fill_zoned(struct vhost_blk_backend *backend,
+				struct virtio_blk_config *config)
+{
+	struct virtio_blk_zoned_characteristics *zoned = &config->zoned;
+	struct block_device *bdev = backend->bdev;
+	struct vhost_blk_limits limits;
+
+	vhost_blk_backend_limits(backend, &limits);
+	if (!limits.zone_sectors)
+		return 0;
+	zoned->zone_sectors = cpu_to_blk32(limits.zone_sectors);
+	zoned->max_open_zones = cpu_to_blk32(bdev_max_open_zones(bdev));
+	zoned->max_active_zones = cpu_to_blk32(bdev_max_active_zones(bdev));
+	zoned->max_append_sectors = cpu_to_blk32(limits.max_append);
+	zoned->write_granularity = cpu_to_blk32(limits.write_granularity);
+	zoned->model = VIRTIO_BLK_Z_HM;
+	return BIT_ULL(VIRTIO_BLK_F_ZONED);
+}
+
 static void vhost_blk_fill_config(struct vhost_blk_backend *backend,
 				  struct virtio_blk_config *config)
 {

@@ -71,7 +71,7 @@ static void vhost_blk_file_ended(struct vhost_blk_bio *bio, long res)
 	/* Less than all: the file was cut off. */
 	if (res != bio->bio.bi_iter.bi_size)
 		bio->bio.bi_status = errno_to_blk_status(res < 0 ? res : -EIO);
-	vhost_blk_end_io(&bio->bio);
+	bio->bio.bi_end_io(&bio->bio);
 }
 
 /* Any context. */
@@ -108,37 +108,15 @@ void vhost_blk_file_submit(struct vhost_blk_backend *backend, struct vhost_blk_b
 		vhost_blk_file_ended(bio, r);
 }
 
-static int vhost_blk_file_range(struct file *file, enum vhost_blk_op op,
-				const struct vhost_blk_range *range)
+int vhost_blk_file_range(struct vhost_blk_backend *backend, enum vhost_blk_op op,
+			 const struct vhost_blk_range *range)
 {
 	bool punch = op == VHOST_BLK_DISCARD || range->unmap;
 
 	if (!range->sectors)
 		return 0;
-	return vfs_fallocate(file, FALLOC_FL_KEEP_SIZE |
+	return vfs_fallocate(backend->file, FALLOC_FL_KEEP_SIZE |
 			     (punch ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE),
 			     (loff_t)range->sector << SECTOR_SHIFT,
 			     (loff_t)range->sectors << SECTOR_SHIFT);
-}
-
-static void vhost_blk_file_sync(struct vhost_blk_req *req)
-{
-	struct vhost_blk_backend *backend = vhost_blk_req_backend(req);
-	struct vhost_blk_range *range;
-	enum vhost_blk_op op;
-	unsigned int i, n;
-	int r = 0;
-
-	n = vhost_blk_round(req, &op, &range);
-	if (!n)
-		r = vfs_fsync(backend->file, 1);
-	for (i = 0; i < n && !r; i++)
-		r = vhost_blk_file_range(backend->file, op, &range[i]);
-	req->bio_status = errno_to_blk_status(r);
-	vstor_cmd_done(&req->cmd);
-}
-
-void vhost_blk_file_queue(struct vhost_blk_req *req)
-{
-	vhost_blk_queue_work(req, vhost_blk_file_sync);
 }

@@ -2,8 +2,6 @@
 /* A chain off the ring becomes a request: its header is read, once, and obeyed. */
 #include <linux/slab.h>
 #include "vhost_blk.h"
-
-#define CREATE_TRACE_POINTS
 #include "trace.h"
 
 /* What does not change while a batch is taken; vhost_blk_backend_look() has the rest. */
@@ -20,13 +18,6 @@ static bool vhost_blk_ready(struct vstor_vq *svq)
 	return to_vhost_blk_vq(svq)->free;
 }
 
-void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial)
-{
-	spin_lock(&blk->serial_lock);
-	memcpy(serial, blk->serial, VHOST_BLK_SERIAL_BYTES);
-	spin_unlock(&blk->serial_lock);
-}
-
 static void vhost_blk_get_id(struct vhost_blk_req *req, struct vhost_blk *blk,
 			     struct iov_iter *to, u32 bytes)
 {
@@ -37,6 +28,15 @@ static void vhost_blk_get_id(struct vhost_blk_req *req, struct vhost_blk *blk,
 	if (req->written != bytes)
 		req->status = VIRTIO_BLK_S_IOERR;
 	vstor_cmd_done(&req->cmd);
+}
+
+/* What crosses zones is good only where they are conventional. */
+static int vhost_blk_start_rw(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+			      const struct iovec *iov, unsigned int segs, size_t skip)
+{
+	if (req->command.crosses)
+		return vhost_blk_submit_crossing(req, backend, iov, segs, skip);
+	return vhost_blk_submit_rw(req, backend, iov, segs, skip);
 }
 
 /*
@@ -52,14 +52,16 @@ static int vhost_blk_execute(struct vhost_blk_req *req, unsigned int out, unsign
 	struct vhost_blk_vq *bq = to_vhost_blk_vq(req->cmd.svq);
 	struct iov_iter iter;
 
+	if (bq->limits.zone_sectors)
+		vhost_blk_zone_init(req);
 	switch (command->op) {
 	case VHOST_BLK_UNKNOWN:
 		/* Has a status that ended it. */
 		break;
 	case VHOST_BLK_READ:
-		return vhost_blk_submit_rw(req, backend, vq->iov + out, in, 0);
+		return vhost_blk_start_rw(req, backend, vq->iov + out, in, 0);
 	case VHOST_BLK_WRITE:
-		return vhost_blk_submit_rw(req, backend, vq->iov, out, header);
+		return vhost_blk_start_rw(req, backend, vq->iov, out, header);
 	case VHOST_BLK_FLUSH:
 		vhost_blk_submit_flush(req, backend);
 		return 0;
@@ -135,6 +137,7 @@ static struct vhost_blk_req *vhost_blk_get_req(struct vhost_blk_vq *bq)
 	req->bios = NULL;
 	req->iov = NULL;
 	req->report = NULL;
+	req->answer = NULL;
 	req->command = (struct vhost_blk_command){ 0 };
 	return req;
 }
@@ -183,15 +186,6 @@ static ssize_t vhost_blk_take(struct vstor_vq *svq, u16 head, unsigned int out,
 	}
 	vhost_blk_stats_taken(bq, &req->command);
 	return req->command.bytes;
-}
-
-/*
- * VIRTIO 5.2.6.2: the writes of a driver that cannot flush are, and those of one
- * that has switched the cache to write-through.
- */
-bool vhost_blk_is_stable(struct vhost_blk_vq *bq)
-{
-	return !bq->blk->writeback || !vhost_has_feature(&bq->svq.vq, VIRTIO_BLK_F_FLUSH);
 }
 
 const struct vstor_ops vhost_blk_ops = {

@@ -135,12 +135,24 @@ static int vhost_blk_pages_round(struct vhost_blk_req *req)
 	return 1;
 }
 
+static void vhost_blk_file_ranges_sync(struct vhost_blk_req *req)
+{
+	struct vhost_blk_ranges *ranges = req->ranges;
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < ranges->n && !r; i++)
+		r = vhost_blk_file_range(vhost_blk_req_backend(req), ranges->op, &ranges->range[i]);
+	req->bio_status = errno_to_blk_status(r);
+	vstor_cmd_done(&req->cmd);
+}
+
 static void vhost_blk_start_ranges(struct vhost_blk_req *req)
 {
 	int r;
 
 	if (!req->ranges->pages && !vhost_blk_req_backend(req)->bdev) {
-		vhost_blk_file_queue(req);
+		vhost_blk_queue_work(req, vhost_blk_file_ranges_sync);
 		return;
 	}
 	if (req->ranges->pages)
@@ -173,6 +185,55 @@ static int vhost_blk_reserve_zeroes(struct vhost_blk_req *req,
 	return VIRTIO_BLK_S_OK;
 }
 
+/*
+ * A device may find out only now that it has no command to write zeroes with; its
+ * limits say so from then on, or the error does.
+ */
+static bool vhost_blk_wants_pages(struct vhost_blk_req *req)
+{
+	struct vhost_blk_ranges *ranges = req->ranges;
+
+	if (ranges->op != VHOST_BLK_WRITE_ZEROES || ranges->pages || !req->bio_status)
+		return false;
+	return req->bio_status == BLK_STS_NOTSUPP ||
+	       !vhost_blk_zeroes_by_command(vhost_blk_req_backend(req));
+}
+
+/* A step of it has ended: pages that are left, then a flush. */
+static bool vhost_blk_ranges_next(struct vstor_cmd *cmd, bool discard)
+{
+	struct vhost_blk_req *req = container_of(cmd, struct vhost_blk_req, cmd);
+	struct vhost_blk_ranges *ranges = req->ranges;
+	int r = 0;
+
+	if (discard || req->status != VIRTIO_BLK_S_OK)
+		return false;
+	if (vhost_blk_wants_pages(req)) {
+		/* It cannot wait in the ring any more. */
+		if (vhost_blk_reserve_zeroes(req, ranges) != VIRTIO_BLK_S_OK) {
+			req->status = VIRTIO_BLK_S_UNSUPP;
+			return false;
+		}
+		ranges->pages = true;
+		req->bio_status = BLK_STS_OK;
+	}
+	if (req->bio_status)
+		return false;
+	vhost_blk_free_bios(req);
+	if (ranges->pages)
+		r = vhost_blk_pages_round(req);
+	if (!r && ranges->stable && !ranges->flushed) {
+		ranges->flushed = true;
+		vhost_blk_submit_flush(req, vhost_blk_req_backend(req));
+		return true;
+	}
+	if (r < 0)
+		req->status = VIRTIO_BLK_S_IOERR;
+	if (r > 0)
+		vhost_blk_send(req);
+	return r > 0;
+}
+
 int vhost_blk_submit_ranges(struct vhost_blk_req *req,
 			    const struct vhost_blk_limits *limits, struct iov_iter *from)
 {
@@ -203,71 +264,7 @@ int vhost_blk_submit_ranges(struct vhost_blk_req *req,
 		return r;
 	}
 	req->ranges = ranges;
+	req->cmd.next = vhost_blk_ranges_next;
 	vhost_blk_start_ranges(req);
 	return 0;
-}
-
-/*
- * A device may find out only now that it has no command to write zeroes with; its
- * limits say so from then on, or the error does.
- */
-static bool vhost_blk_wants_pages(struct vhost_blk_req *req)
-{
-	struct vhost_blk_ranges *ranges = req->ranges;
-
-	if (ranges->op != VHOST_BLK_WRITE_ZEROES || ranges->pages || !req->bio_status)
-		return false;
-	return req->bio_status == BLK_STS_NOTSUPP ||
-	       !vhost_blk_zeroes_by_command(vhost_blk_req_backend(req));
-}
-
-bool vhost_blk_ranges_go_on(struct vhost_blk_req *req)
-{
-	struct vhost_blk_ranges *ranges = req->ranges;
-	int r = 0;
-
-	if (!ranges || req->status != VIRTIO_BLK_S_OK)
-		return false;
-	if (vhost_blk_wants_pages(req)) {
-		/* It cannot wait in the ring any more. */
-		if (vhost_blk_reserve_zeroes(req, ranges) != VIRTIO_BLK_S_OK) {
-			req->status = VIRTIO_BLK_S_UNSUPP;
-			return false;
-		}
-		ranges->pages = true;
-		req->bio_status = BLK_STS_OK;
-	}
-	if (req->bio_status)
-		return false;
-	vhost_blk_free_bios(req);
-	if (ranges->pages)
-		r = vhost_blk_pages_round(req);
-	if (!r && ranges->stable && !ranges->flushed) {
-		ranges->flushed = true;
-		vhost_blk_submit_flush(req, vhost_blk_req_backend(req));
-		return true;
-	}
-	if (r < 0)
-		req->status = VIRTIO_BLK_S_IOERR;
-	if (r > 0)
-		vhost_blk_send(req);
-	return r > 0;
-}
-
-unsigned int vhost_blk_round(struct vhost_blk_req *req, enum vhost_blk_op *op,
-			     struct vhost_blk_range **range)
-{
-	struct vhost_blk_ranges *ranges = req->ranges;
-
-	if (!ranges || ranges->flushed)
-		return 0;
-	*op = ranges->op;
-	*range = ranges->range;
-	return ranges->n;
-}
-
-void vhost_blk_free_ranges(struct vhost_blk_req *req)
-{
-	kfree(req->ranges);
-	req->ranges = NULL;
 }

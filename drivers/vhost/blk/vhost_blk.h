@@ -120,6 +120,7 @@ enum vhost_blk_pages {
  * @reader: where these are held ones
  * @ranges: of a DISCARD, WRITE_ZEROES, SECURE_ERASE, else NULL
  * @report: of a ZONE_REPORT, else NULL
+ * @answer: writes what the guest is to have beside the status byte, or NULL: it has all
  * @work: does what is only done synchronously
  * @sync: what that is
  * @bio: the embedded bio, for what needs no more than @vecs
@@ -143,6 +144,7 @@ struct vhost_blk_req {
 	unsigned int segs;
 	struct vhost_blk_ranges *ranges;
 	struct virtio_blk_zone_report *report;
+	int (*answer)(struct vhost_blk_req *req);
 	struct vstor_work work;
 	void (*sync)(struct vhost_blk_req *req);
 	struct vhost_blk_bio bio;
@@ -223,6 +225,23 @@ static inline struct vhost_blk_vq *to_vhost_blk_vq(struct vstor_vq *svq)
 	return container_of(svq, struct vhost_blk_vq, svq);
 }
 
+/* Process context; nobody sleeps under its lock. */
+static inline void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial)
+{
+	spin_lock(&blk->serial_lock);
+	memcpy(serial, blk->serial, VHOST_BLK_SERIAL_BYTES);
+	spin_unlock(&blk->serial_lock);
+}
+
+/*
+ * Must a write be stable when it completes? VIRTIO 5.2.6.2: the writes of a driver that
+ * cannot flush are, and those of one that has switched the cache to write-through.
+ */
+static inline bool vhost_blk_is_stable(struct vhost_blk_vq *bq)
+{
+	return !bq->blk->writeback || !vhost_has_feature(&bq->svq.vq, VIRTIO_BLK_F_FLUSH);
+}
+
 /* Fixed while the request is in flight. */
 static inline struct vhost_blk_backend *vhost_blk_req_backend(struct vhost_blk_req *req)
 {
@@ -241,18 +260,7 @@ void vhost_blk_config_init(struct vhost_blk *blk);
 /* On release, when no ioctl can come any more. */
 void vhost_blk_config_exit(struct vhost_blk *blk);
 
-/* backend.c: process context */
-struct vhost_blk_backend *vhost_blk_backend_open(int fd);
-void vhost_blk_backend_close(struct vhost_blk_backend *backend);
-u64 vhost_blk_backend_capacity(const struct vhost_blk_backend *backend);
-bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend);
-/* As they are now, but for the negotiated features. */
-void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
-			      struct vhost_blk_limits *limits);
-/* Brings those up to date that may change under a request: capacity, read-only. */
-void vhost_blk_backend_look(const struct vhost_blk_backend *backend,
-			    struct vhost_blk_limits *limits);
-/* dev.mutex held. */
+/* attach.c: process context, dev.mutex held */
 long vhost_blk_set_backend(struct vhost_blk *blk, void __user *argp);
 long vhost_blk_set_writeback(struct vhost_blk *blk, void __user *argp);
 void vhost_blk_detach(struct vhost_blk *blk);
@@ -262,10 +270,30 @@ extern const struct vstor_ops vhost_blk_ops;
 int vhost_blk_vq_alloc_reqs(struct vhost_blk_vq *bq);
 void vhost_blk_vq_free_reqs(struct vhost_blk_vq *bq);
 
-/* Process context; nobody sleeps under its lock. */
-void vhost_blk_copy_serial(struct vhost_blk *blk, u8 *serial);
-/* Must a write be stable when it completes? */
-bool vhost_blk_is_stable(struct vhost_blk_vq *bq);
+/* complete.c: vstor_ops->finish() */
+s64 vhost_blk_finish(struct vstor_cmd *cmd, bool discard);
+
+/* ranges.c: the vq's worker, vq->mutex held */
+
+/*
+ * Starts the request, whose ranges @from is at. Ends as vhost_blk_submit_rw()
+ * does, or returns the status to end it with, or -EFAULT.
+ */
+int vhost_blk_submit_ranges(struct vhost_blk_req *req,
+			    const struct vhost_blk_limits *limits, struct iov_iter *from);
+
+/* zones.c: requests of zoned devices; the vq's worker, vq->mutex held */
+
+/* Before one of any sort is started: what is to be done where it fails. */
+void vhost_blk_zone_init(struct vhost_blk_req *req);
+/* Start a request as vhost_blk_submit_rw() does. */
+int vhost_blk_submit_crossing(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+			      const struct iovec *iov, unsigned int segs, size_t skip);
+int vhost_blk_submit_append(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+			    const struct iovec *iov, unsigned int out, unsigned int in);
+int vhost_blk_submit_report(struct vhost_blk_req *req, const struct iovec *iov,
+			    unsigned int segs);
+void vhost_blk_submit_zone(struct vhost_blk_req *req, struct vhost_blk_backend *backend);
 
 /* bio.c: the vq's worker, vq->mutex held */
 
@@ -276,6 +304,12 @@ bool vhost_blk_is_stable(struct vhost_blk_vq *bq);
  */
 int vhost_blk_submit_rw(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
 			const struct iovec *iov, unsigned int segs, size_t skip);
+/*
+ * The same without sending the bios. What went wrong is in the request's status, and
+ * there are none then. @bounce: they must not carry the guest's own pages.
+ */
+int vhost_blk_map(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+		  const struct iovec *iov, unsigned int segs, size_t skip, bool bounce);
 void vhost_blk_submit_flush(struct vhost_blk_req *req,
 			    struct vhost_blk_backend *backend);
 /* Takes a share of the vq's memory; false: there is not so much left of it. */
@@ -291,43 +325,24 @@ struct vhost_blk_bio *vhost_blk_new_bio(struct vhost_blk_req *req,
 void vhost_blk_send(struct vhost_blk_req *req);
 /* Gives back the pages and the bios. */
 void vhost_blk_free_bios(struct vhost_blk_req *req);
+/* The one table from what the kernel says to what the guest is told. */
+u8 vhost_blk_status(blk_status_t status);
 
-/* ranges.c: the vq's worker, vq->mutex held */
-
-/*
- * Starts the request, whose ranges @from is at. Ends as vhost_blk_submit_rw()
- * does, or returns the status to end it with, or -EFAULT.
- */
-int vhost_blk_submit_ranges(struct vhost_blk_req *req,
-			    const struct vhost_blk_limits *limits, struct iov_iter *from);
-/* A round of it has ended. True: the next one is on its way. */
-bool vhost_blk_ranges_go_on(struct vhost_blk_req *req);
-/* What the present round is about; returns how many ranges, 0 for a flush. */
-unsigned int vhost_blk_round(struct vhost_blk_req *req, enum vhost_blk_op *op,
-			     struct vhost_blk_range **range);
-void vhost_blk_free_ranges(struct vhost_blk_req *req);
-
-/* zones.c: zoned devices */
-
-/* Fills in what there is to say of zones; any context. */
-void vhost_blk_zone_limits(struct block_device *bdev, struct vhost_blk_limits *limits);
-/* The same for the configuration space; returns the feature. Process context. */
-u64 vhost_blk_fill_zoned(struct vhost_blk_backend *backend, struct virtio_blk_config *config);
-/* The vq's worker, vq->mutex held: start a request as vhost_blk_submit_rw() does. */
-int vhost_blk_submit_append(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
-			    const struct iovec *iov, unsigned int out, unsigned int in);
-int vhost_blk_submit_report(struct vhost_blk_req *req, const struct iovec *iov,
-			    unsigned int segs);
-void vhost_blk_submit_zone(struct vhost_blk_req *req, struct vhost_blk_backend *backend);
-/* Will the block layer leave the bio in one piece, of which there is one? */
-bool vhost_blk_is_whole(struct vhost_blk_req *req);
-/* As vhost_blk_send(), if the zones that the request is in allow it. */
-void vhost_blk_send_crossing(struct vhost_blk_req *req);
-/* The request has ended. True: the device is asked why it failed. */
-bool vhost_blk_zones_go_on(struct vhost_blk_req *req);
-/* To the guest, when it has ended well. */
-int vhost_blk_copy_append_sector(struct vhost_blk_req *req);
-int vhost_blk_copy_report(struct vhost_blk_req *req);
+/* backend.c: process context */
+struct vhost_blk_backend *vhost_blk_backend_open(int fd);
+void vhost_blk_backend_close(struct vhost_blk_backend *backend);
+u64 vhost_blk_backend_capacity(const struct vhost_blk_backend *backend);
+bool vhost_blk_backend_read_only(const struct vhost_blk_backend *backend);
+/* As they are now, but for the negotiated features. */
+void vhost_blk_backend_limits(const struct vhost_blk_backend *backend,
+			      struct vhost_blk_limits *limits);
+/* Brings those up to date that may change under a request: capacity, read-only. */
+void vhost_blk_backend_look(const struct vhost_blk_backend *backend,
+			    struct vhost_blk_limits *limits);
+/* What was written is stable then. May sleep for long. */
+int vhost_blk_backend_flush(struct vhost_blk_backend *backend);
+/* The host's page cache has nothing of a device any more. The same. */
+int vhost_blk_backend_sync_cache(struct vhost_blk_backend *backend);
 
 /* file.c: a regular file as backend */
 
@@ -335,10 +350,11 @@ int vhost_blk_copy_report(struct vhost_blk_req *req);
 int vhost_blk_file_open(struct vhost_blk_backend *backend);
 void vhost_blk_file_limits(const struct vhost_blk_backend *backend,
 			   struct vhost_blk_limits *limits);
-/* As submit_bio() does; vhost_blk_end_io() is called in any context. */
+/* As submit_bio() does; bi_end_io is called in any context. */
 void vhost_blk_file_submit(struct vhost_blk_backend *backend, struct vhost_blk_bio *bio);
-/* Does vhost_blk_round(), then vstor_cmd_done(). */
-void vhost_blk_file_queue(struct vhost_blk_req *req);
+/* Discards or zeroes. May sleep for long. */
+int vhost_blk_file_range(struct vhost_blk_backend *backend, enum vhost_blk_op op,
+			 const struct vhost_blk_range *range);
 
 /* work.c: for what sleeps on the backend */
 
@@ -360,14 +376,5 @@ void vhost_blk_stats_backend(struct vhost_blk *blk);
 /* A request was taken; has ended. vq->mutex held. */
 void vhost_blk_stats_taken(struct vhost_blk_vq *bq, const struct vhost_blk_command *command);
 void vhost_blk_stats_ended(struct vhost_blk_vq *bq, struct vhost_blk_req *req);
-
-/* complete.c */
-
-/* The one table from what the kernel says to what the guest is told. */
-u8 vhost_blk_status(blk_status_t status);
-/* Any context. */
-void vhost_blk_end_io(struct bio *bio);
-/* vstor_ops->finish() */
-s64 vhost_blk_finish(struct vstor_cmd *cmd, bool discard);
 
 #endif /* _VHOST_BLK_H */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Zoned devices: what zones are like, requests about them, and why the device
- * refused one. To ask the device for its zones is I/O that is waited for, so it is
+ * Zoned devices: requests about zones, and why the device refused one. To ask the device for its zones is I/O that is waited for, so it is
  * done in a workqueue:
  *
  *  - for a ZONE_REPORT;
@@ -13,37 +12,11 @@
 #include <linux/slab.h>
 #include "vhost_blk.h"
 
-static u32 vhost_blk_max_append(struct block_device *bdev)
-{
-	u32 pages = min(bdev_max_segments(bdev), VHOST_BLK_BIO_VECS);
-	u32 sectors = min(bdev_max_zone_append_sectors(bdev), pages * PAGE_SECTORS);
-
-	/* Of pages of our own so much always goes into one bio. */
-	return round_down(sectors, bdev_zone_write_granularity(bdev) >> SECTOR_SHIFT);
-}
-
-void vhost_blk_zone_limits(struct block_device *bdev, struct vhost_blk_limits *limits)
-{
-	limits->zone_sectors = bdev_zone_sectors(bdev);
-	if (!limits->zone_sectors)
-		return;
-	limits->max_append = vhost_blk_max_append(bdev);
-	limits->write_granularity = bdev_zone_write_granularity(bdev);
-	/*
-	 * 5.2.5: there is no DISCARD on a host-managed device. A range of zeroes that
-	 * failed would leave write pointers anywhere, and no device that erases
-	 * securely has zones: a driver writes zeroes, and resets.
-	 */
-	limits->max_discard = 0;
-	limits->max_write_zeroes = 0;
-	limits->max_secure_erase = 0;
-}
-
 /*
  * An append must go to the device in one piece. There is no other way to tell
  * beforehand, and what is not is a warning of the block layer.
  */
-bool vhost_blk_is_whole(struct vhost_blk_req *req)
+static bool vhost_blk_is_whole(struct vhost_blk_req *req)
 {
 	struct bio *bio = &req->bios->bio;
 	unsigned int segs;
@@ -97,9 +70,18 @@ static void vhost_blk_crossing_sync(struct vhost_blk_req *req)
 		vstor_cmd_done(&req->cmd);
 }
 
-void vhost_blk_send_crossing(struct vhost_blk_req *req)
+int vhost_blk_submit_crossing(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+			      const struct iovec *iov, unsigned int segs, size_t skip)
 {
-	vhost_blk_queue_work(req, vhost_blk_crossing_sync);
+	int r = vhost_blk_map(req, backend, iov, segs, skip, false);
+
+	if (r)
+		return r;
+	if (req->status == VIRTIO_BLK_S_OK)
+		vhost_blk_queue_work(req, vhost_blk_crossing_sync);
+	else
+		vhost_blk_send(req);
+	return 0;
 }
 
 static int vhost_blk_zone_judge(struct blk_zone *zone, unsigned int idx, void *data)
@@ -122,24 +104,63 @@ static void vhost_blk_failed_sync(struct vhost_blk_req *req)
 	vstor_cmd_done(&req->cmd);
 }
 
-bool vhost_blk_zones_go_on(struct vhost_blk_req *req)
+/* It has ended: where that was in an error the device is asked why. */
+static bool vhost_blk_zone_next(struct vstor_cmd *cmd, bool discard)
 {
-	struct vhost_blk_backend *backend = vhost_blk_req_backend(req);
+	struct vhost_blk_req *req = container_of(cmd, struct vhost_blk_req, cmd);
 
-	if (req->status != VIRTIO_BLK_S_OK || !req->bio_status)
+	if (discard || req->status != VIRTIO_BLK_S_OK || !req->bio_status)
 		return false;
-	if (!backend->bdev || !bdev_is_zoned(backend->bdev))
-		return false;
+	req->status = vhost_blk_status(req->bio_status);
+	vhost_blk_queue_work(req, vhost_blk_failed_sync);
+	return true;
+}
+
+void vhost_blk_zone_init(struct vhost_blk_req *req)
+{
 	switch (req->command.op) {
-	case VHOST_BLK_FLUSH:
-	case VHOST_BLK_ZONE_REPORT:
-	case VHOST_BLK_ZONE_RESET_ALL:
-		return false;
+	case VHOST_BLK_READ:
+	case VHOST_BLK_WRITE:
+	case VHOST_BLK_ZONE_APPEND:
+	case VHOST_BLK_ZONE_OPEN:
+	case VHOST_BLK_ZONE_CLOSE:
+	case VHOST_BLK_ZONE_FINISH:
+	case VHOST_BLK_ZONE_RESET:
+		req->cmd.next = vhost_blk_zone_next;
+		break;
 	default:
-		req->status = vhost_blk_status(req->bio_status);
-		vhost_blk_queue_work(req, vhost_blk_failed_sync);
-		return true;
+		break;
 	}
+}
+
+static int vhost_blk_copy_append_sector(struct vhost_blk_req *req)
+{
+	/* A zoned device has no partitions that its sectors would be relative to. */
+	__virtio64 sector = cpu_to_blk64(req->bios->bio.bi_iter.bi_sector);
+	struct iov_iter to;
+
+	iov_iter_init(&to, ITER_DEST, req->iov, req->segs, req->in);
+	iov_iter_advance(&to, req->in - sizeof(sector));
+	return copy_to_iter(&sector, sizeof(sector), &to) == sizeof(sector) ? 0 : -EFAULT;
+}
+
+/* What does not go into one bio as it lies is bounced. -EAGAIN: not now. */
+static int vhost_blk_map_append(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
+				const struct iovec *iov, unsigned int segs)
+{
+	const size_t skip = sizeof(struct virtio_blk_outhdr);
+	int r = vhost_blk_map(req, backend, iov, segs, skip, false);
+
+	if (r || req->status != VIRTIO_BLK_S_OK || vhost_blk_is_whole(req))
+		return r;
+	vhost_blk_free_bios(req);
+	r = vhost_blk_map(req, backend, iov, segs, skip, true);
+	if (r || req->status != VIRTIO_BLK_S_OK || vhost_blk_is_whole(req))
+		return r;
+	/* The device's limits are others than when the request was checked. */
+	vhost_blk_free_bios(req);
+	req->status = VIRTIO_BLK_S_IOERR;
+	return 0;
 }
 
 int vhost_blk_submit_append(struct vhost_blk_req *req, struct vhost_blk_backend *backend,
@@ -152,10 +173,14 @@ int vhost_blk_submit_append(struct vhost_blk_req *req, struct vhost_blk_backend 
 		vstor_cmd_done(&req->cmd);
 		return 0;
 	}
-	r = vhost_blk_submit_rw(req, backend, iov, out, sizeof(struct virtio_blk_outhdr));
+	r = vhost_blk_map_append(req, backend, iov, out);
+	if (r)
+		return r;
+	req->answer = vhost_blk_copy_append_sector;
 	/* A wide status has bytes before it that nobody writes. */
 	req->written = req->in == VHOST_BLK_APPEND_BYTES ? VHOST_BLK_APPEND_BYTES : 0;
-	return r;
+	vhost_blk_send(req);
+	return 0;
 }
 
 static enum req_op vhost_blk_zone_op(enum vhost_blk_op op)
@@ -232,6 +257,14 @@ static void vhost_blk_report_sync(struct vhost_blk_req *req)
 	vstor_cmd_done(&req->cmd);
 }
 
+static int vhost_blk_copy_report(struct vhost_blk_req *req)
+{
+	struct iov_iter to;
+
+	iov_iter_init(&to, ITER_DEST, req->iov, req->segs, req->written);
+	return copy_to_iter(req->report, req->written, &to) == req->written ? 0 : -EFAULT;
+}
+
 int vhost_blk_submit_report(struct vhost_blk_req *req, const struct iovec *iov,
 			    unsigned int segs)
 {
@@ -245,43 +278,7 @@ int vhost_blk_submit_report(struct vhost_blk_req *req, const struct iovec *iov,
 		vstor_cmd_done(&req->cmd);
 		return 0;
 	}
+	req->answer = vhost_blk_copy_report;
 	vhost_blk_queue_work(req, vhost_blk_report_sync);
 	return 0;
-}
-
-int vhost_blk_copy_append_sector(struct vhost_blk_req *req)
-{
-	/* A zoned device has no partitions that its sectors would be relative to. */
-	__virtio64 sector = cpu_to_blk64(req->bios->bio.bi_iter.bi_sector);
-	struct iov_iter to;
-
-	iov_iter_init(&to, ITER_DEST, req->iov, req->segs, req->in);
-	iov_iter_advance(&to, req->in - sizeof(sector));
-	return copy_to_iter(&sector, sizeof(sector), &to) == sizeof(sector) ? 0 : -EFAULT;
-}
-
-int vhost_blk_copy_report(struct vhost_blk_req *req)
-{
-	struct iov_iter to;
-
-	iov_iter_init(&to, ITER_DEST, req->iov, req->segs, req->written);
-	return copy_to_iter(req->report, req->written, &to) == req->written ? 0 : -EFAULT;
-}
-
-u64 vhost_blk_fill_zoned(struct vhost_blk_backend *backend, struct virtio_blk_config *config)
-{
-	struct virtio_blk_zoned_characteristics *zoned = &config->zoned;
-	struct block_device *bdev = backend->bdev;
-	struct vhost_blk_limits limits;
-
-	vhost_blk_backend_limits(backend, &limits);
-	if (!limits.zone_sectors)
-		return 0;
-	zoned->zone_sectors = cpu_to_blk32(limits.zone_sectors);
-	zoned->max_open_zones = cpu_to_blk32(bdev_max_open_zones(bdev));
-	zoned->max_active_zones = cpu_to_blk32(bdev_max_active_zones(bdev));
-	zoned->max_append_sectors = cpu_to_blk32(limits.max_append);
-	zoned->write_granularity = cpu_to_blk32(limits.write_granularity);
-	zoned->model = VIRTIO_BLK_Z_HM;
-	return BIT_ULL(VIRTIO_BLK_F_ZONED);
 }

@@ -79,6 +79,9 @@ struct vstor_stats {
  * struct vstor_cmd - what the core knows of a command; its module embeds it
  * @node: on the vq's done list, between vstor_cmd_done() and ->finish()
  * @svq: the vq it came from
+ * @next: what follows when the device is done with this step of it, or NULL: it ends then.
+ *	Called as ->finish() is. True: the next step is on its way, and another
+ *	vstor_cmd_done() follows; false: it ends now.
  * @taken_at: when the batch that it came in was begun, in ns
  * @head: the chain's head, as it goes back in the used ring
  * @nlog: how many writable descriptors it has, of at least a byte
@@ -88,6 +91,7 @@ struct vstor_stats {
 struct vstor_cmd {
 	struct llist_node node;
 	struct vstor_vq *svq;
+	bool (*next)(struct vstor_cmd *cmd, bool discard);
 	u64 taken_at;
 	u16 head;
 	u16 nlog;
@@ -106,12 +110,9 @@ struct vstor_cmd {
  *	the vq. Every chain that is not put back and does not break the vq ends
  *	in exactly one vstor_cmd_done().
  * @finish: ends the command, frees it and returns the used length; its vstor_cmd
- *	must stay as it is while vq->mutex is held. Where it has more to do, it is
- *	sent on its way once more and VSTOR_CMD_GOES_ON is returned; another
- *	vstor_cmd_done() follows. VSTOR_CMD_UNTOLD: it has ended and the guest cannot
- *	be told; it gets no used entry, and the vq breaks.
- *	With @discard it must end, and guest memory must be left alone: the owner's
- *	mm is not ours.
+ *	must stay as it is while vq->mutex is held. VSTOR_CMD_UNTOLD: the guest
+ *	cannot be told; it gets no used entry, and the vq breaks.
+ *	With @discard guest memory must be left alone: the owner's mm is not ours.
  */
 struct vstor_ops {
 	void (*begin)(struct vstor_vq *svq);
@@ -121,8 +122,7 @@ struct vstor_ops {
 	s64 (*finish)(struct vstor_cmd *cmd, bool discard);
 };
 
-#define VSTOR_CMD_GOES_ON	(-1)
-#define VSTOR_CMD_UNTOLD	(-2)
+#define VSTOR_CMD_UNTOLD	(-1)
 
 /**
  * struct vstor_vq - a request queue

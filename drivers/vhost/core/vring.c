@@ -190,6 +190,7 @@ int vstor_cmd_init(struct vstor_cmd *cmd, struct vstor_vq *svq, u16 head)
 	lockdep_assert_held(&svq->vq.mutex);
 
 	cmd->svq = svq;
+	cmd->next = NULL;
 	cmd->taken_at = svq->now;
 	cmd->head = head;
 	atomic_inc(&svq->in_flight);
@@ -278,8 +279,6 @@ static __always_inline s64 vstor_cmd_finish(struct vstor_vq *svq, struct vstor_c
 {
 	s64 used = svq->ops->finish(cmd, discard);
 
-	if (used == VSTOR_CMD_GOES_ON)
-		return used;
 	if (used == VSTOR_CMD_UNTOLD)
 		vstor_vq_break(svq, "status not writable");
 	if (vhost_has_feature(&svq->vq, VHOST_F_LOG_ALL) && !discard && vstor_log_written(cmd)) {
@@ -310,12 +309,12 @@ void vstor_vq_complete(struct vstor_vq *svq)
 		return;
 	now = ktime_get_ns();
 	llist_for_each_entry_safe(cmd, next, done, node) {
+		if (cmd->next && cmd->next(cmd, discard))
+			continue;
 		/* ->finish() frees the command. */
 		vq->heads[n].id = cpu_to_vhost32(vq, cmd->head);
 		taken_at = cmd->taken_at;
 		used = vstor_cmd_finish(svq, cmd, discard);
-		if (used == VSTOR_CMD_GOES_ON)
-			continue;
 		vstor_stats_latency(svq, now - taken_at);
 		ended = true;
 		if (used == VSTOR_CMD_UNTOLD)

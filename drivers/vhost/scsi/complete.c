@@ -148,8 +148,6 @@ s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard)
 	u8 response;
 	s64 used;
 
-	if (req->way == VHOST_SCSI_DIRECT && !vhost_scsi_direct_ended(req))
-		return VSTOR_CMD_GOES_ON;
 	response = vhost_scsi_response(req);
 	used = discard ? 0 : vhost_scsi_answer(req, &response);
 	vhost_scsi_stats_ended(sq, response, req->se_cmd.scsi_status);

@@ -483,6 +483,30 @@ static bool vhost_scsi_direct_suits(const struct vhost_scsi_tpg *tpg,
 	       command->pi == (u64)range->blocks * VHOST_SCSI_TUPLE_BYTES;
 }
 
+static void vhost_scsi_count_lun(const struct vhost_scsi_req *req)
+{
+	struct scsi_port_stats *stats = &req->se_cmd.se_lun->lun_stats;
+
+	atomic_long_inc(&stats->cmd_pdus);
+	atomic_long_add(req->command.bytes, req->command.dir == VHOST_SCSI_OUT ?
+			&stats->rx_data_octets : &stats->tx_data_octets);
+}
+
+/* Its bio has ended: so has the command, unless the target core has to say how. */
+static bool vhost_scsi_direct_next(struct vstor_cmd *cmd, bool discard)
+{
+	struct vhost_scsi_req *req = container_of(cmd, struct vhost_scsi_req, cmd);
+
+	cmd->next = NULL;
+	if (req->bio.bi_status || !vhost_scsi_direct_close(&req->se_cmd)) {
+		vhost_scsi_direct_give(req);
+		return true;
+	}
+	vhost_scsi_count_lun(req);
+	vhost_scsi_direct_leave(req);
+	return false;
+}
+
 int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg,
 			     const struct iovec *iov, unsigned int segs, size_t skip)
 {
@@ -516,26 +540,7 @@ int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *
 	if (req->data.pages == VHOST_SCSI_HELD)
 		vstor_count(&req->cmd.svq->stats.held, 1);
 	vstor_count(&to_vhost_scsi_vq(req->cmd.svq)->stats.direct, 1);
+	req->cmd.next = vhost_scsi_direct_next;
 	submit_bio(&req->bio);
 	return 0;
-}
-
-static void vhost_scsi_count_lun(const struct vhost_scsi_req *req)
-{
-	struct scsi_port_stats *stats = &req->se_cmd.se_lun->lun_stats;
-
-	atomic_long_inc(&stats->cmd_pdus);
-	atomic_long_add(req->command.bytes, req->command.dir == VHOST_SCSI_OUT ?
-			&stats->rx_data_octets : &stats->tx_data_octets);
-}
-
-bool vhost_scsi_direct_ended(struct vhost_scsi_req *req)
-{
-	if (req->bio.bi_status || !vhost_scsi_direct_close(&req->se_cmd)) {
-		vhost_scsi_direct_give(req);
-		return false;
-	}
-	vhost_scsi_count_lun(req);
-	vhost_scsi_direct_leave(req);
-	return true;
 }

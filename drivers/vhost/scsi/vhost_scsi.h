@@ -419,8 +419,6 @@ void vhost_scsi_vq_free_reqs(struct vhost_scsi_vq *sq);
  */
 int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg,
 			     const struct iovec *iov, unsigned int segs, size_t skip);
-/* Its bio has ended. False: the target core has it now; another vstor_cmd_done() follows. */
-bool vhost_scsi_direct_ended(struct vhost_scsi_req *req);
 /* Gives back its pages. */
 void vhost_scsi_direct_unmap(struct vhost_scsi_req *req);
 /* A LUN came; is about to go. tpg->lock held. */
