@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Zoned devices: requests about zones, and why the device refused one. To ask the device for its zones is I/O that is waited for, so it is
- * done in a workqueue:
+ * Zoned devices: requests about zones, and why the device refused one. To ask the device
+ * for its zones is I/O that is waited for, so it is done in a workqueue:
  *
  *  - for a ZONE_REPORT;
  *  - before a read or write that crosses zones, which no sequential one may be in;

@@ -396,10 +396,26 @@ int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes)
 	return r;
 }
 
+static void vhost_scsi_unmap_bio(struct vhost_scsi_req *req)
+{
+	if (req->data.pages == VHOST_SCSI_HELD)
+		vstor_hold_put(req->cmd.svq, req->data.reader);
+	else
+		vstor_bio_unpin(&req->bio);
+	/* Not to be freed. */
+	if (req->bio.bi_opf & REQ_INTEGRITY) {
+		req->bio.bi_integrity = NULL;
+		req->bio.bi_opf &= ~REQ_INTEGRITY;
+	}
+	bio_uninit(&req->bio);
+	req->data = (struct vhost_scsi_sgl){ 0 };
+	req->way = VHOST_SCSI_LONG;
+}
+
 void vhost_scsi_unmap(struct vhost_scsi_req *req)
 {
 	if (req->way != VHOST_SCSI_LONG)
-		vhost_scsi_direct_unmap(req);
+		vhost_scsi_unmap_bio(req);
 	else if (req->data.table)
 		vhost_scsi_free_sgl(req, &req->data);
 	if (req->prot.pages == VHOST_SCSI_SLOT)

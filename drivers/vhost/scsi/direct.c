@@ -19,156 +19,8 @@
 #include <target/target_core_backend.h>
 #include "vhost_scsi.h"
 
-#ifndef CONFIG_BLK_DEV_INTEGRITY
-#error vhost_scsi needs a kernel with CONFIG_BLK_DEV_INTEGRITY
-#endif
-
 /* SPC-4: asymmetric access state active/optimized, in which nothing needs a check. */
 #define VHOST_SCSI_ALUA_OPTIMIZED	0
-
-/**
- * struct vhost_scsi_direct - a LUN that is a block device, from its link on
- * @rcu: frees it
- * @dev: its backstore; good while this is found, and while a command holds the LUN
- * @bdev: what that has open; the same
- * @blocks: its last block, when that was looked at
- * @block: bytes of one
- * @shift: from the number of a block to that of its first sector
- * @addr_mask: bits that must be 0 in the address of memory that is to reach it
- * @protected: it has protection information, as the guest has it
- */
-struct vhost_scsi_direct {
-	struct rcu_head rcu;
-	struct se_device *dev;
-	struct block_device *bdev;
-	u64 blocks;
-	unsigned int block;
-	unsigned int shift;
-	unsigned int addr_mask;
-	bool protected;
-};
-
-/*
- * The backstore has it open, for as long as it has LUNs; and tells nothing of it but this
- * text. NULL: there is none.
- */
-static struct block_device *vhost_scsi_iblock_bdev(struct se_device *dev)
-{
-	char *page = (char *)get_zeroed_page(GFP_KERNEL), *at;
-	struct block_device *bdev = NULL;
-	unsigned int major, minor;
-	struct file *file;
-
-	if (!page)
-		return NULL;
-	dev->transport->show_configfs_dev_params(dev, page);
-	at = strstr(page, "Major: ");
-	if (at && sscanf(at, "Major: %u Minor: %u", &major, &minor) == 2) {
-		file = bdev_file_open_by_dev(MKDEV(major, minor), BLK_OPEN_READ, NULL, NULL);
-		if (!IS_ERR(file)) {
-			bdev = file_bdev(file);
-			fput(file);
-		}
-	}
-	free_page((unsigned long)page);
-	return bdev;
-}
-
-static bool vhost_scsi_is_iblock(const struct se_device *dev)
-{
-	return !strcmp(dev->transport->name, "iblock") &&
-	       !(dev->transport_flags & TRANSPORT_FLAG_PASSTHROUGH);
-}
-
-/* Has the block device what the target core says of it? */
-static bool vhost_scsi_is_protected(struct se_device *dev, struct block_device *bdev)
-{
-	struct blk_integrity *bi = bdev_get_integrity(bdev);
-
-	return dev->dev_attrib.pi_prot_type && bi && bi->csum_type == BLK_INTEGRITY_CSUM_CRC &&
-	       bi->tuple_size == VHOST_SCSI_TUPLE_BYTES &&
-	       1u << bi->interval_exp == dev->dev_attrib.block_size;
-}
-
-void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
-{
-	struct se_device *dev = rcu_dereference_raw(lun->lun_se_dev);
-	struct vhost_scsi_direct *direct;
-	struct block_device *bdev;
-
-	/* Whatever is behind it makes checksums of what is written. */
-	assign_bit(lun->unpacked_lun, tpg->stable, dev->dev_attrib.pi_prot_type);
-	if (!vhost_scsi_is_iblock(dev))
-		return;
-	bdev = vhost_scsi_iblock_bdev(dev);
-	if (!bdev || bdev_stable_writes(bdev))
-		set_bit(lun->unpacked_lun, tpg->stable);
-	if (!bdev || dev->dev_attrib.block_size < bdev_logical_block_size(bdev))
-		return;
-	if (lun->unpacked_lun >= VHOST_SCSI_DIRECT_LUNS)
-		return;
-	/* Without memory for it, all goes the long way. */
-	direct = kzalloc(sizeof(*direct), GFP_KERNEL);
-	if (!direct)
-		return;
-	direct->dev = dev;
-	direct->bdev = bdev;
-	direct->block = dev->dev_attrib.block_size;
-	direct->shift = ilog2(direct->block) - SECTOR_SHIFT;
-	direct->blocks = dev->transport->get_blocks(dev);
-	direct->addr_mask = bdev_dma_alignment(bdev);
-	/* What makes or checks guards takes it that no block is in two pages. */
-	if (bdev_get_integrity(bdev))
-		direct->addr_mask |= direct->block - 1;
-	direct->protected = vhost_scsi_is_protected(dev, bdev);
-	rcu_assign_pointer(tpg->direct[lun->unpacked_lun], direct);
-}
-
-/* What a vq of the device has found, it has used. */
-static void vhost_scsi_direct_flush(struct vhost_scsi *scsi)
-{
-	unsigned int i;
-
-	for (i = VHOST_SCSI_FIRST_VQ; i < scsi->nvqs; i++) {
-		mutex_lock(&scsi->vqs[i]->mutex);
-		mutex_unlock(&scsi->vqs[i]->mutex);
-	}
-}
-
-void vhost_scsi_direct_remove(struct vhost_scsi_tpg *tpg, struct se_lun *lun)
-{
-	struct vhost_scsi_direct *direct;
-
-	if (lun->unpacked_lun >= VHOST_SCSI_DIRECT_LUNS)
-		return;
-	direct = rcu_replace_pointer(tpg->direct[lun->unpacked_lun], NULL,
-				     lockdep_is_held(&tpg->lock));
-	if (!direct)
-		return;
-	if (tpg->user)
-		vhost_scsi_direct_flush(tpg->user);
-	kfree_rcu(direct, rcu);
-}
-
-void vhost_scsi_direct_watch(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg)
-{
-	struct vhost_scsi_direct *direct;
-	unsigned int lun;
-	u64 blocks;
-
-	/* They come and go under it. */
-	mutex_lock(&tpg->lock);
-	for (lun = 0; lun < VHOST_SCSI_DIRECT_LUNS; lun++) {
-		direct = rcu_dereference_protected(tpg->direct[lun], lockdep_is_held(&tpg->lock));
-		if (!direct)
-			continue;
-		blocks = direct->dev->transport->get_blocks(direct->dev);
-		if (blocks != direct->blocks)
-			vhost_scsi_capacity_event(scsi, tpg, lun);
-		direct->blocks = blocks;
-	}
-	mutex_unlock(&tpg->lock);
-}
 
 /* Nobody has reserved it; who has, and may what, is a longer story. */
 static bool vhost_scsi_is_unreserved(const struct se_device *dev)
@@ -266,22 +118,6 @@ static int vhost_scsi_direct_map(struct vhost_scsi_req *req, struct vhost_scsi_s
 	return vhost_scsi_direct_fill(req, span, direct->block);
 }
 
-void vhost_scsi_direct_unmap(struct vhost_scsi_req *req)
-{
-	if (req->data.pages == VHOST_SCSI_HELD)
-		vstor_hold_put(req->cmd.svq, req->data.reader);
-	else
-		vstor_bio_unpin(&req->bio);
-	/* Not to be freed. */
-	if (req->bio.bi_opf & REQ_INTEGRITY) {
-		req->bio.bi_integrity = NULL;
-		req->bio.bi_opf &= ~REQ_INTEGRITY;
-	}
-	bio_uninit(&req->bio);
-	req->data = (struct vhost_scsi_sgl){ 0 };
-	req->way = VHOST_SCSI_LONG;
-}
-
 static void vhost_scsi_direct_end_io(struct bio *bio)
 {
 	vstor_cmd_done(&container_of(bio, struct vhost_scsi_req, bio)->cmd);
@@ -339,66 +175,20 @@ static bool vhost_scsi_direct_plan(struct vhost_scsi_req *req,
 	return true;
 }
 
-/* What resets and preemptions look through. */
-static void vhost_scsi_enlist(struct se_cmd *se_cmd)
-{
-	struct se_device_queue *queue = &se_cmd->se_dev->queues[se_cmd->cpuid];
-
-	spin_lock_irq(&queue->lock);
-	list_add_tail(&se_cmd->state_list, &queue->state_list);
-	se_cmd->state_active = true;
-	spin_unlock_irq(&queue->lock);
-}
-
-static void vhost_scsi_delist(struct se_cmd *se_cmd)
-{
-	struct se_device_queue *queue = &se_cmd->se_dev->queues[se_cmd->cpuid];
-
-	spin_lock_irq(&queue->lock);
-	if (se_cmd->state_active) {
-		list_del(&se_cmd->state_list);
-		se_cmd->state_active = false;
-	}
-	spin_unlock_irq(&queue->lock);
-}
-
-/* From here on nobody aborts it; false: somebody has, and waits until it ends. */
-static bool vhost_scsi_direct_close(struct se_cmd *se_cmd)
-{
-	bool closed;
-
-	spin_lock_irq(&se_cmd->t_state_lock);
-	closed = !(se_cmd->transport_state & CMD_T_ABORTED);
-	if (closed)
-		se_cmd->transport_state |= CMD_T_COMPLETE;
-	spin_unlock_irq(&se_cmd->t_state_lock);
-	return closed;
-}
-
 /* It leaves the target core, which has no other hold of it once it is closed. */
-static void vhost_scsi_direct_leave(struct vhost_scsi_req *req)
+static void vhost_scsi_direct_uncharge(struct vhost_scsi_req *req)
 {
-	struct se_cmd *se_cmd = &req->se_cmd;
-	struct se_lun *lun = se_cmd->se_lun;
-
-	if (se_cmd->state_active)
-		vhost_scsi_delist(se_cmd);
-	vhost_scsi_end_task_attr(se_cmd);
-	if (lun)
-		percpu_ref_put(&lun->lun_ref);
-	se_cmd->lun_ref_active = false;
-	se_cmd->se_lun = NULL;
-	req->way = VHOST_SCSI_LEAVING;
-	WARN_ON_ONCE(!target_put_sess_cmd(se_cmd));
+	req->way = VHOST_SCSI_UNCHARGING;
+	vhost_scsi_lio_uncharge(&req->se_cmd);
 }
 
 /* To the target core, which says how it ended; vstor_cmd_done() follows. */
-static void vhost_scsi_direct_give(struct vhost_scsi_req *req)
+static void vhost_scsi_direct_hand_over(struct vhost_scsi_req *req)
 {
 	u8 status = req->bio.bi_status == BLK_STS_RESV_CONFLICT ?
 		    SAM_STAT_RESERVATION_CONFLICT : SAM_STAT_CHECK_CONDITION;
 
-	req->way = VHOST_SCSI_GIVEN;
+	req->way = VHOST_SCSI_HANDED_OVER;
 	target_complete_cmd(&req->se_cmd, status);
 }
 
@@ -406,9 +196,9 @@ static void vhost_scsi_direct_give(struct vhost_scsi_req *req)
  * To where the target core would be with it when it asks whether it may be executed: it
  * holds the LUN, and counts among the others. False: that went otherwise.
  */
-static bool vhost_scsi_direct_enter(struct vhost_scsi_req *req,
-				    const struct vhost_scsi_direct *direct,
-				    const struct vhost_scsi_range *range)
+static bool vhost_scsi_direct_prepare(struct vhost_scsi_req *req,
+				      const struct vhost_scsi_direct *direct,
+				      const struct vhost_scsi_range *range)
 {
 	struct se_cmd *se_cmd = &req->se_cmd;
 
@@ -418,53 +208,20 @@ static bool vhost_scsi_direct_enter(struct vhost_scsi_req *req,
 	/* Another one took its number meanwhile, or it is going. */
 	if (se_cmd->se_dev != direct->dev || !vhost_scsi_direct_plan(req, direct, range))
 		return false;
-	se_cmd->t_task_lba = range->lba;
-	se_cmd->transport_state = CMD_T_ACTIVE | CMD_T_SENT;
-	se_cmd->se_cmd_flags |= SCF_SCSI_DATA_CDB | SCF_SUPPORTED_SAM_OPCODE | SCF_TASK_ATTR_SET;
-	atomic_inc_mb(&direct->dev->non_ordered);
-	vhost_scsi_enlist(se_cmd);
-	return !atomic_read(&direct->dev->delayed_cmd_count);
+	return vhost_scsi_lio_charge(se_cmd, range->lba);
 }
 
 /* It goes the long way after all, as if it had never been here. Returns as below. */
-static int vhost_scsi_direct_retreat(struct vhost_scsi_req *req)
+static int vhost_scsi_direct_undo(struct vhost_scsi_req *req)
 {
-	if (!vhost_scsi_direct_close(&req->se_cmd)) {
-		vhost_scsi_direct_give(req);
+	if (!vhost_scsi_lio_close(&req->se_cmd)) {
+		vhost_scsi_direct_hand_over(req);
 		return 0;
 	}
-	vhost_scsi_direct_leave(req);
+	vhost_scsi_direct_uncharge(req);
 	vhost_scsi_unmap(req);
 	memset(&req->se_cmd, 0, sizeof(req->se_cmd));
 	return -E2BIG;
-}
-
-/* NULL: there is none. It stays while the vq's mutex is held, and its device with it. */
-static const struct vhost_scsi_direct *vhost_scsi_direct_find(struct vhost_virtqueue *vq,
-							      struct vhost_scsi_tpg *tpg,
-							      unsigned int lun)
-{
-	if (!READ_ONCE(tpg->direct_rw) || lun >= VHOST_SCSI_DIRECT_LUNS)
-		return NULL;
-	return rcu_dereference_check(tpg->direct[lun], lockdep_is_held(&vq->mutex));
-}
-
-struct block_device *vhost_scsi_protected_bdev(const struct vhost_scsi_req *req)
-{
-	const struct se_cmd *se_cmd = &req->se_cmd;
-	struct vhost_scsi_tpg *tpg = to_vhost_scsi_tpg(se_cmd->se_sess->se_tpg);
-	unsigned int lun = req->command.lun.lun;
-	const struct vhost_scsi_direct *direct;
-	struct block_device *bdev = NULL;
-
-	if (lun >= VHOST_SCSI_DIRECT_LUNS)
-		return NULL;
-	rcu_read_lock();
-	direct = rcu_dereference(tpg->direct[lun]);
-	if (direct && direct->dev == se_cmd->se_dev && direct->protected)
-		bdev = direct->bdev;
-	rcu_read_unlock();
-	return bdev;
 }
 
 /*
@@ -483,27 +240,18 @@ static bool vhost_scsi_direct_suits(const struct vhost_scsi_tpg *tpg,
 	       command->pi == (u64)range->blocks * VHOST_SCSI_TUPLE_BYTES;
 }
 
-static void vhost_scsi_count_lun(const struct vhost_scsi_req *req)
-{
-	struct scsi_port_stats *stats = &req->se_cmd.se_lun->lun_stats;
-
-	atomic_long_inc(&stats->cmd_pdus);
-	atomic_long_add(req->command.bytes, req->command.dir == VHOST_SCSI_OUT ?
-			&stats->rx_data_octets : &stats->tx_data_octets);
-}
-
 /* Its bio has ended: so has the command, unless the target core has to say how. */
 static bool vhost_scsi_direct_next(struct vstor_cmd *cmd, bool discard)
 {
 	struct vhost_scsi_req *req = container_of(cmd, struct vhost_scsi_req, cmd);
 
 	cmd->next = NULL;
-	if (req->bio.bi_status || !vhost_scsi_direct_close(&req->se_cmd)) {
-		vhost_scsi_direct_give(req);
+	if (req->bio.bi_status || !vhost_scsi_lio_close(&req->se_cmd)) {
+		vhost_scsi_direct_hand_over(req);
 		return true;
 	}
-	vhost_scsi_count_lun(req);
-	vhost_scsi_direct_leave(req);
+	vhost_scsi_lio_count(&req->se_cmd, req->command.bytes);
+	vhost_scsi_direct_uncharge(req);
 	return false;
 }
 
@@ -534,9 +282,9 @@ int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *
 	}
 	if (!vhost_scsi_init_cmd(req, tpg))
 		return 0;
-	if (!vhost_scsi_direct_enter(req, direct, &range) ||
+	if (!vhost_scsi_direct_prepare(req, direct, &range) ||
 	    !vhost_scsi_is_clear(tpg, &req->se_cmd, direct))
-		return vhost_scsi_direct_retreat(req);
+		return vhost_scsi_direct_undo(req);
 	if (req->data.pages == VHOST_SCSI_HELD)
 		vstor_count(&req->cmd.svq->stats.held, 1);
 	vstor_count(&to_vhost_scsi_vq(req->cmd.svq)->stats.direct, 1);

@@ -10,24 +10,6 @@
 #include <linux/slab.h>
 #include "vhost_scsi.h"
 
-LIST_HEAD(vhost_scsi_tpgs);
-DEFINE_MUTEX(vhost_scsi_tpgs_lock); /* vhost_scsi_tpgs */
-
-void vhost_scsi_tpg_get(struct vhost_scsi_tpg *tpg)
-{
-	kref_get(&tpg->refs);
-}
-
-static void vhost_scsi_tpg_release(struct kref *refs)
-{
-	kfree(container_of(refs, struct vhost_scsi_tpg, refs));
-}
-
-void vhost_scsi_tpg_put(struct vhost_scsi_tpg *tpg)
-{
-	kref_put(&tpg->refs, vhost_scsi_tpg_release);
-}
-
 /* Is it one of the endpoint's, with a nexus, and free? Then it is the device's. */
 static bool vhost_scsi_reserve_tpg(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg,
 				   const char *wwpn)
@@ -286,25 +268,4 @@ long vhost_scsi_clear_endpoint(struct vhost_scsi *scsi, void __user *argp)
 	vhost_scsi_detach(scsi);
 	vstor_dev_resume(&scsi->dev);
 	return 0;
-}
-
-/* The well-known logical unit is asked of the first target that there is. */
-static struct vhost_scsi_tpg *vhost_scsi_first_tpg(struct vhost_scsi_endpoint *endpoint)
-{
-	unsigned int i;
-
-	for (i = 0; i < VHOST_SCSI_TARGETS; i++)
-		if (endpoint->tpgs[i])
-			return endpoint->tpgs[i];
-	return NULL;
-}
-
-struct vhost_scsi_tpg *vhost_scsi_find_tpg(struct vhost_virtqueue *vq,
-					   const struct vhost_scsi_lun *lun)
-{
-	struct vhost_scsi_endpoint *endpoint = vhost_vq_get_backend(vq);
-
-	if (lun->any_target)
-		return vhost_scsi_first_tpg(endpoint);
-	return endpoint->tpgs[lun->target];
 }

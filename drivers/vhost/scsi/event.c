@@ -140,11 +140,23 @@ void vhost_scsi_lun_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *
 }
 
 /* VIRTIO 5.6.6.3: the reason is sense data, CAPACITY DATA HAS CHANGED. */
-void vhost_scsi_capacity_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg,
-			       u64 lun)
+static void vhost_scsi_capacity_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg,
+				      u64 lun)
 {
 	vhost_scsi_tell(scsi, tpg, lun, VIRTIO_SCSI_F_CHANGE, VIRTIO_SCSI_T_PARAM_CHANGE,
 			0x2a | 0x09 << 8);
+}
+
+static void vhost_scsi_watch_tpg(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg)
+{
+	unsigned int lun;
+
+	/* LUNs come and go under it. */
+	mutex_lock(&tpg->lock);
+	for (lun = 0; lun < VHOST_SCSI_DIRECT_LUNS; lun++)
+		if (vhost_scsi_direct_resized(tpg, lun))
+			vhost_scsi_capacity_event(scsi, tpg, lun);
+	mutex_unlock(&tpg->lock);
 }
 
 /*
@@ -161,7 +173,7 @@ static void vhost_scsi_watch(struct work_struct *work)
 	for (i = 0; scsi->endpoint && i < VHOST_SCSI_TARGETS; i++) {
 		tpg = scsi->endpoint->tpgs[i];
 		if (tpg)
-			vhost_scsi_direct_watch(scsi, tpg);
+			vhost_scsi_watch_tpg(scsi, tpg);
 	}
 	if (scsi->endpoint)
 		vhost_scsi_watch_start(scsi);

@@ -35,34 +35,10 @@ static int vhost_scsi_write_pending(struct se_cmd *se_cmd)
 	return 0;
 }
 
-/*
- * A command that ends by its abort has never left the count of those that an ORDERED one
- * waits for: target_handle_abort(), unlike all other ways to end, forgets it, and the
- * ORDERED one would wait for ever. As transport_complete_task_attr() does it, whose mark
- * says whether that was done. Before the LUN is put, so that its device is there.
- */
-void vhost_scsi_end_task_attr(struct se_cmd *se_cmd)
-{
-	struct se_device *dev = se_cmd->se_dev;
-
-	if (!(se_cmd->se_cmd_flags & SCF_TASK_ATTR_SET))
-		return;
-	se_cmd->se_cmd_flags &= ~SCF_TASK_ATTR_SET;
-	if (se_cmd->sam_task_attr == TCM_ORDERED_TAG) {
-		spin_lock(&dev->delayed_cmd_lock);
-		dev->ordered_sync_in_progress = false;
-		spin_unlock(&dev->delayed_cmd_lock);
-	} else {
-		atomic_dec_mb(&dev->non_ordered);
-	}
-	if (atomic_read(&dev->delayed_cmd_count) > 0)
-		schedule_work(&dev->delayed_cmd_work);
-}
-
 /* Nothing is told before the end; which may be that of one aborted by another initiator. */
 static int vhost_scsi_queue_answer(struct se_cmd *se_cmd)
 {
-	vhost_scsi_end_task_attr(se_cmd);
+	vhost_scsi_lio_end_task_attr(se_cmd);
 	return 0;
 }
 
@@ -75,7 +51,7 @@ static int vhost_scsi_queue_status(struct se_cmd *se_cmd)
 
 static void vhost_scsi_aborted_task(struct se_cmd *se_cmd)
 {
-	vhost_scsi_end_task_attr(se_cmd);
+	vhost_scsi_lio_end_task_attr(se_cmd);
 	if (!(se_cmd->se_cmd_flags & SCF_SCSI_TMR_CDB))
 		to_vhost_scsi_req(se_cmd)->aborted = true;
 }
@@ -90,7 +66,7 @@ static void vhost_scsi_release_cmd(struct se_cmd *se_cmd)
 {
 	if (se_cmd->se_cmd_flags & SCF_SCSI_TMR_CDB)
 		vhost_scsi_reset_released(se_cmd);
-	else if (to_vhost_scsi_req(se_cmd)->way != VHOST_SCSI_LEAVING)
+	else if (to_vhost_scsi_req(se_cmd)->way != VHOST_SCSI_UNCHARGING)
 		vstor_cmd_done(&to_vhost_scsi_req(se_cmd)->cmd);
 }
 

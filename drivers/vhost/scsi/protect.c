@@ -197,7 +197,7 @@ static bool vhost_scsi_backstore_failed(const struct vhost_scsi_req *req)
 {
 	struct scsi_sense_hdr hdr;
 
-	if (req->way == VHOST_SCSI_GIVEN && req->bio.bi_status != BLK_STS_PROTECTION)
+	if (req->way == VHOST_SCSI_HANDED_OVER && req->bio.bi_status != BLK_STS_PROTECTION)
 		return false;
 	return req->se_cmd.scsi_status == SAM_STAT_CHECK_CONDITION &&
 	       scsi_normalize_sense(req->sense, req->se_cmd.scsi_sense_length, &hdr) &&

@@ -32,6 +32,18 @@ static enum dma_data_direction vhost_scsi_dma_dir(const struct vhost_scsi_comman
 }
 
 /*
+ * The target core says so of a VERIFY or a SYNCHRONIZE CACHE too, which have a range and no
+ * data.
+ */
+bool vhost_scsi_is_overrun(const struct vhost_scsi_req *req)
+{
+	if (!(req->se_cmd.se_cmd_flags & SCF_OVERFLOW_BIT))
+		return false;
+	return req->command.dir != VHOST_SCSI_NO_DATA ||
+	       vhost_scsi_cdb_dir(req->command.cdb) != VHOST_SCSI_ANY_DATA;
+}
+
+/*
  * May it be executed? Not where the CDB wants more data than there is: without any, the
  * target core would begin all the same, and it takes a protected command's word for how much
  * there is. Nor with less protection information than its blocks have, or more, for devices

@@ -111,14 +111,14 @@ struct vhost_scsi_sgl {
  * enum vhost_scsi_way - the way of a command, see direct.c
  * @VHOST_SCSI_LONG: through the target core, as its scatterlists
  * @VHOST_SCSI_DIRECT: as a bio
- * @VHOST_SCSI_LEAVING: that has ended, and the target core lets go of it now
- * @VHOST_SCSI_GIVEN: that has not ended well, and the target core has it
+ * @VHOST_SCSI_UNCHARGING: that has ended, and the target core lets go of it now
+ * @VHOST_SCSI_HANDED_OVER: that has not ended well, and the target core has it
  */
 enum vhost_scsi_way {
 	VHOST_SCSI_LONG,
 	VHOST_SCSI_DIRECT,
-	VHOST_SCSI_LEAVING,
-	VHOST_SCSI_GIVEN,
+	VHOST_SCSI_UNCHARGING,
+	VHOST_SCSI_HANDED_OVER,
 };
 
 /**
@@ -388,16 +388,19 @@ extern const struct file_operations vhost_scsi_fops;
 
 /* endpoint.c: process context */
 
-/* All targets; the lock is of the list, and of each one's being there. */
-extern struct list_head vhost_scsi_tpgs;
-extern struct mutex vhost_scsi_tpgs_lock;
-void vhost_scsi_tpg_get(struct vhost_scsi_tpg *tpg);
-void vhost_scsi_tpg_put(struct vhost_scsi_tpg *tpg);
 /* dev.mutex held. */
 long vhost_scsi_set_endpoint(struct vhost_scsi *scsi, void __user *argp);
 long vhost_scsi_clear_endpoint(struct vhost_scsi *scsi, void __user *argp);
 /* On release. */
 void vhost_scsi_detach(struct vhost_scsi *scsi);
+
+/* target.c */
+
+/* All targets; the lock is of the list, and of each one's being there. */
+extern struct list_head vhost_scsi_tpgs;
+extern struct mutex vhost_scsi_tpgs_lock;
+void vhost_scsi_tpg_get(struct vhost_scsi_tpg *tpg);
+void vhost_scsi_tpg_put(struct vhost_scsi_tpg *tpg);
 /*
  * The target that the guest means, or NULL. vq->mutex of any queue held, on which it
  * stays.
@@ -419,19 +422,65 @@ void vhost_scsi_vq_free_reqs(struct vhost_scsi_vq *sq);
  */
 int vhost_scsi_submit_direct(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg,
 			     const struct iovec *iov, unsigned int segs, size_t skip);
-/* Gives back its pages. */
-void vhost_scsi_direct_unmap(struct vhost_scsi_req *req);
+/* lun.c */
+
+/**
+ * struct vhost_scsi_direct - a LUN that is a block device, from its link on
+ * @rcu: frees it
+ * @dev: its backstore; good while this is found, and while a command holds the LUN
+ * @bdev: what that has open; the same
+ * @blocks: its last block, when that was looked at
+ * @block: bytes of one
+ * @shift: from the number of a block to that of its first sector
+ * @addr_mask: bits that must be 0 in the address of memory that is to reach it
+ * @protected: it has protection information, as the guest has it
+ */
+struct vhost_scsi_direct {
+	struct rcu_head rcu;
+	struct se_device *dev;
+	struct block_device *bdev;
+	u64 blocks;
+	unsigned int block;
+	unsigned int shift;
+	unsigned int addr_mask;
+	bool protected;
+};
+
 /* A LUN came; is about to go. tpg->lock held. */
 void vhost_scsi_direct_add(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
 void vhost_scsi_direct_remove(struct vhost_scsi_tpg *tpg, struct se_lun *lun);
-/* Tells of those LUNs of @tpg that have another size than the last time. The same. */
-void vhost_scsi_direct_watch(struct vhost_scsi *scsi, struct vhost_scsi_tpg *tpg);
-
+/* Has it another size than the last time? The same. */
+bool vhost_scsi_direct_resized(struct vhost_scsi_tpg *tpg, unsigned int lun);
+/* NULL: there is none. It stays while the vq's mutex is held, and its device with it. */
+const struct vhost_scsi_direct *vhost_scsi_direct_find(struct vhost_virtqueue *vq,
+						       struct vhost_scsi_tpg *tpg,
+						       unsigned int lun);
+/* Has the block device what the target core says of it? */
+bool vhost_scsi_is_protected(struct se_device *dev, struct block_device *bdev);
 /*
  * The block device behind its LUN, which the command holds, if that has protection
  * information that the target core takes it at its word for; else NULL.
  */
 struct block_device *vhost_scsi_protected_bdev(const struct vhost_scsi_req *req);
+
+/* lio.c: what is the target core's own */
+
+bool vhost_scsi_lio_is_iblock(const struct se_device *dev);
+/* The block device of an iblock backstore, which has it open; NULL: there is none. */
+struct block_device *vhost_scsi_lio_bdev(struct se_device *dev);
+/*
+ * A command that holds its LUN gets to where the target core would be with it when it asks
+ * whether it may be executed. False: an ORDERED one waits, and this must wait for it.
+ */
+bool vhost_scsi_lio_charge(struct se_cmd *se_cmd, u64 lba);
+/* From here on nobody aborts it; false: somebody has, and waits until it ends. */
+bool vhost_scsi_lio_close(struct se_cmd *se_cmd);
+/* It was closed, and the target core has no other hold of it: it is over. */
+void vhost_scsi_lio_uncharge(struct se_cmd *se_cmd);
+/* Counts it among those of its LUN. */
+void vhost_scsi_lio_count(const struct se_cmd *se_cmd, u32 bytes);
+/* No ORDERED command waits for it any more. Process context. */
+void vhost_scsi_lio_end_task_attr(struct se_cmd *se_cmd);
 
 /* data.c: the vq's worker, vq->mutex held */
 
@@ -457,17 +506,7 @@ int vhost_scsi_copy_read(struct vhost_scsi_req *req, u32 bytes);
 /* Gives back all pages and the queue's memory. */
 void vhost_scsi_unmap(struct vhost_scsi_req *req);
 
-/* submit.c */
-
-/*
- * The target core knows it from here on, and ends it. False: it has ended, for there is no
- * session.
- */
-bool vhost_scsi_init_cmd(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg);
-/* Sends it to the target core, or ends it; vstor_cmd_done() follows in any case. */
-void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg);
-
-/* complete.c: the vq's worker, or whoever stops the device; vq->mutex held */
+/* reply.c: vq->mutex held */
 
 /* For an answer of at most @bytes, for which there is room. */
 int vhost_scsi_reply_init(struct vhost_scsi_reply *reply, const struct iovec *iov,
@@ -477,8 +516,21 @@ int vhost_scsi_reply_now(struct vhost_scsi_reply *reply, const struct iovec *iov
 			 const void *answer, size_t bytes);
 int vhost_scsi_reply_put(struct vhost_scsi_reply *reply, const void *answer, size_t bytes);
 void vhost_scsi_reply_free(struct vhost_scsi_reply *reply);
+
+/* submit.c */
+
+/*
+ * The target core knows it from here on, and ends it. False: it has ended, for there is no
+ * session.
+ */
+bool vhost_scsi_init_cmd(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg);
+/* Sends it to the target core, or ends it; vstor_cmd_done() follows in any case. */
+void vhost_scsi_submit(struct vhost_scsi_req *req, struct vhost_scsi_tpg *tpg);
 /* Has it asked for more data than there is room for? Once the target core has its CDB. */
 bool vhost_scsi_is_overrun(const struct vhost_scsi_req *req);
+
+/* complete.c: the vq's worker, or whoever stops the device; vq->mutex held */
+
 s64 vhost_scsi_finish(struct vstor_cmd *cmd, bool discard);
 
 /* failures.c */
@@ -512,9 +564,6 @@ extern const struct vstor_ops vhost_scsi_event_ops;
 /* A LUN came or went. Process context. */
 void vhost_scsi_lun_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg, u64 lun,
 			  u32 reason);
-/* A LUN has another size. The same. */
-void vhost_scsi_capacity_event(struct vhost_scsi *scsi, const struct vhost_scsi_tpg *tpg,
-			       u64 lun);
 void vhost_scsi_watch_init(struct vhost_scsi *scsi);
 /* There is an endpoint, whose sizes are watched while it is there. dev.mutex held. */
 void vhost_scsi_watch_start(struct vhost_scsi *scsi);
@@ -526,9 +575,6 @@ long vhost_scsi_set_events_missed(struct vhost_scsi *scsi, void __user *argp);
 
 /* fabric.c */
 extern const struct target_core_fabric_ops vhost_scsi_fabric_ops;
-/* No ORDERED command waits for it any more. Process context. */
-void vhost_scsi_end_task_attr(struct se_cmd *se_cmd);
-
 /* protect.c: process context; may do I/O */
 
 /* A read or write has ended with sense data: says in it what protection information was wrong. */
