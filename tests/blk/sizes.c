@@ -4,15 +4,11 @@
  * anywhere, ones that show the same page more than once, and random mixes that are
  * compared with a copy of what the medium must be.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "blk.h"
 #include "tap.h"
-#include "targets.h"
 
 #define MIB (1u << 20)
 
@@ -180,47 +176,6 @@ TEST(buffer_across_memory_regions_ok)
 	blk_transfer(blk.vq, VIRTIO_BLK_T_OUT, 9, first + size - 700, sizeof(data));
 	device_read(blk.path, 9 * SECTOR, got, sizeof(got));
 	check_same(got, data, sizeof(data), "the medium");
-}
-
-/* Memory of which no two pages that follow each other do so on the host. */
-static char *scattered_pages(unsigned int n)
-{
-	int fd = check_ok(memfd_create("scattered", MFD_CLOEXEC));
-	char *at = mmap(NULL, n * GUEST_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	check(at != MAP_FAILED, "mmap: %m");
-	check_ok(ftruncate(fd, n * GUEST_PAGE));
-	check_ok(fallocate(fd, 0, 0, n * GUEST_PAGE));
-	/* The file's pages are in order as a rule: backwards. */
-	for (unsigned int i = 0; i < n; i++)
-		check(mmap(at + i * GUEST_PAGE, GUEST_PAGE, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_FIXED, fd, (n - 1 - i) * GUEST_PAGE) != MAP_FAILED,
-		      "mmap: %m");
-	return at;
-}
-
-/*
- * A bio that is full of pages ends with a whole block, though each block lies in two pages.
- * This disk wants no more of an address than sectors, and refuses what is not whole blocks.
- */
-TEST(blocks_in_scattered_pages_ok)
-{
-	struct blk blk = blk_prepare(&(struct blk_setup){
-			.path = scsi_debug_new(16, "sector_size=4096") });
-	unsigned int len = 3 * MIB;
-	char *data = scattered_pages(len / GUEST_PAGE + 1) + SECTOR;
-	uint64_t gpa = 0x100000000ull;
-	unsigned char *got = malloc(len);
-
-	guest_add_at(blk.mem, gpa, len + GUEST_PAGE, data - SECTOR);
-	vdev_start(blk.dev);
-	fill((unsigned char *)data, len, 1);
-	blk_transfer(blk.vq, VIRTIO_BLK_T_OUT, 0, gpa + SECTOR, len);
-	device_read(blk.path, 0, got, len);
-	check_same(got, data, len, "the medium");
-	memset(data, 0, len);
-	blk_transfer(blk.vq, VIRTIO_BLK_T_IN, 0, gpa + SECTOR, len);
-	check_same(data, got, len, "the data");
 }
 
 /* Random mixes */
