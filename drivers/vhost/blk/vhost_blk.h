@@ -2,7 +2,8 @@
 /*
  * vhost_blk.ko, private: the device and its requests, and what each file gives
  * the others. A request meets the files in this order: queue.c, request.c,
- * bio.c (or ranges.c, zones.c), complete.c.
+ * bio.c (or ranges.c, zones.c), complete.c. Files call downwards only, in the order
+ * of Kbuild.
  */
 #ifndef _VHOST_BLK_H
 #define _VHOST_BLK_H

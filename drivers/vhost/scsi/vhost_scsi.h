@@ -3,7 +3,8 @@
  * vhost_scsi.ko, private: the device, its requests and its targets, and what each file
  * gives the others. A request meets the files in this order: queue.c, request.c, then
  * direct.c or data.c, submit.c and fabric.c, protect.c and failures.c where that went
- * wrong, and complete.c; a task management function control.c.
+ * wrong, and complete.c; a task management function control.c. Files call downwards
+ * only, in the order of Kbuild.
  *
  * Locks, outermost first: dev->mutex of a device (its ioctls), vhost_scsi_tpgs_lock,
  * tpg->lock, the control queue's vq->mutex, that of another queue. Configfs calls with
