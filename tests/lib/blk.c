@@ -438,18 +438,28 @@ void blk_read(struct vq *vq, uint64_t sector, void *data, uint32_t len)
 	blk_free(&req);
 }
 
-void blk_transfer(struct vq *vq, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len)
+const uint8_t *blk_send_at(struct vq *vq, uint32_t type, uint64_t sector, uint64_t gpa,
+			   uint32_t len)
 {
 	struct guest *g = &vq->dev->mem;
-	uint64_t mark = guest_mark(g);
 	uint64_t hdr = guest_alloc(g, BLK_HEADER, 16), status = guest_alloc(g, 1, 1);
-	bool read = type == VIRTIO_BLK_T_IN;
-	struct seg segs[] = { { hdr, BLK_HEADER, false }, { gpa, len, read }, { status, 1, true } };
+	const struct seg segs[] = {
+		{ hdr, BLK_HEADER, false }, { gpa, len, type == VIRTIO_BLK_T_IN },
+		{ status, 1, true },
+	};
 	struct virtio_blk_outhdr *h = guest_ptr(g, hdr, sizeof(*h));
 
 	*h = (struct virtio_blk_outhdr){ .type = htole32(type), .sector = htole64(sector) };
 	vq_submit(vq, segs, 3, VQ_DIRECT);
-	check_eq(vq_get(vq).len, read ? len + 1 : 1);
-	check_eq(*(unsigned char *)guest_ptr(g, status, 1), VIRTIO_BLK_S_OK);
-	guest_release(g, mark);
+	return guest_ptr(g, status, 1);
+}
+
+void blk_transfer(struct vq *vq, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len)
+{
+	uint64_t mark = guest_mark(&vq->dev->mem);
+	const uint8_t *status = blk_send_at(vq, type, sector, gpa, len);
+
+	check_eq(vq_get(vq).len, type == VIRTIO_BLK_T_IN ? len + 1 : 1);
+	check_eq(*status, VIRTIO_BLK_S_OK);
+	guest_release(&vq->dev->mem, mark);
 }

@@ -153,7 +153,10 @@ void blk_expect_len(struct vq *vq, const struct blk_io *io, uint8_t status,
 
 void blk_write(struct vq *vq, uint64_t sector, const void *data, uint32_t len);
 void blk_read(struct vq *vq, uint64_t sector, void *data, uint32_t len);
-/* One, in or out, whose data lie at @gpa in one piece. */
+/* Sends one, in or out, whose data lie at @gpa in one piece. Returns where its status comes. */
+const uint8_t *blk_send_at(struct vq *vq, uint32_t type, uint64_t sector, uint64_t gpa,
+			   uint32_t len);
+/* The same, and waits: it must end well. */
 void blk_transfer(struct vq *vq, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len);
 
 /*

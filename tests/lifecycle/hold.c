@@ -314,10 +314,15 @@ TEST_PATHS(pages_are_let_go_at_once, ends)
 	check_eq(pinned_kib(), 0);
 }
 
+static void map_over(void *at, size_t bytes)
+{
+	map_at(at, bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1);
+	check(!madvise(at, bytes, MADV_DONTFORK), "madvise: %m");
+}
+
 static void map_other(struct scene *s)
 {
-	map_at(s->data->hva, DATA_BYTES, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1);
-	check(!madvise(s->data->hva, DATA_BYTES, MADV_DONTFORK), "madvise: %m");
+	map_over(s->data->hva, DATA_BYTES);
 	memset(s->data->hva, BLK_UNTOUCHED, DATA_BYTES);
 }
 
@@ -441,12 +446,8 @@ static void wait_for_pins(void)
 /* From the last one on, so that it meets the device, which pins from the first one on. */
 static void map_others_backwards(struct scene *s)
 {
-	for (unsigned int i = DATA_PAGES; i--;) {
-		char *page = (char *)s->data->hva + i * HUGE_PAGE;
-
-		map_at(page, HUGE_PAGE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1);
-		check(!madvise(page, HUGE_PAGE, MADV_DONTFORK), "madvise: %m");
-	}
+	for (unsigned int i = DATA_PAGES; i--;)
+		map_over((char *)s->data->hva + i * HUGE_PAGE, HUGE_PAGE);
 }
 
 /*
