@@ -7,7 +7,8 @@
 # What a machine takes to come up, and no piece is to be much longer than this.
 boot_seconds=15
 piece_seconds=${CHECK_PIECE:-240}
-# On the debug kernel, where each machine ends with a minute's look for leaks.
+# The same on the debug kernel, where each machine ends with two scans for leaks: half a
+# minute.
 debug_piece_seconds=600
 
 # The names, of each group that has some, in order of their number: $log/plan.GROUP; and

@@ -45,7 +45,7 @@ run_options()
 		shift 2
 	done
 	run_debug+=${run_debug:+${run_more:+-more}}
-	# To look for leaks is to go through all of it, and no test there wants more.
+	# kmemleak scans all of it. A group that needs more says so in its file testbed.
 	[ "$run_debug" != debug ] || run_mem=${run_mem:-3G}
 	run_mem=${run_mem:-6G}
 }
@@ -129,7 +129,7 @@ run_machine()
 	# Pages as they were left: what leaks of the kernel's memory is to show. Grace periods
 	# end at once: what they keep goes sooner, and targets come and go by dozens of them.
 	vm_cmdline+=" init_on_alloc=0 rcupdate.rcu_expedited=1"
-	# A CPU that never comes back ends the machine, which then tells whose it was, at once.
+	# A soft lockup is a panic: the machine ends at once, and its log shows what looped.
 	vm_cmdline+=" softlockup_panic=1"
 	vm_cmdline+=" testbed.level=l1 testbed.lower=layer,root"
 	echo "$run_timeout" >"$vm/ctl/timeout"

@@ -553,8 +553,8 @@ static void put_suspended(struct vq *vq, const char *disk)
 
 /*
  * The target core is done with the commands, and the worker of their queue does not come to
- * put their used entries: nor is the function answered then. The kernel lets nobody be kept
- * for a second, so this looks for a shorter time.
+ * put their used entries: nor is the function answered then. After a second the scheduler
+ * would give the starved worker some time (its fair server), so this looks for less.
  */
 TEST_PATHS(answer_waits_for_the_worker_of_a_queue, all_of_them)
 {

@@ -470,8 +470,9 @@ bool vhost_scsi_lio_is_iblock(const struct se_device *dev);
 /* The block device of an iblock backstore, which has it open; NULL: there is none. */
 struct block_device *vhost_scsi_lio_bdev(struct se_device *dev);
 /*
- * A command that holds its LUN gets to where the target core would be with it when it asks
- * whether it may be executed. False: an ORDERED one waits, and this must wait for it.
+ * Accounts a command that holds its LUN, as the target core does before it executes one: it
+ * is in the list of the device's commands and counted for ORDERED ones. False: an ORDERED
+ * one is waiting, which this one must not overtake.
  */
 bool vhost_scsi_lio_charge(struct se_cmd *se_cmd, u64 lba);
 /* From here on nobody aborts it; false: somebody has, and waits until it ends. */
